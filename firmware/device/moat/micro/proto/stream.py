@@ -1,0 +1,150 @@
+"""Byte streams on MicroPython: files, sockets, UARTs, asyncio's streams, and the console port.
+
+The host's proto/stream.py has the counterparts on anyio.
+"""
+
+import sys
+from asyncio import core
+
+from moat.micro import rt
+from moat.micro.errors import InUseError, LinkLost
+from moat.micro.proto.stack import BaseBuf
+
+
+class FileBuf(BaseBuf):
+    """A byte stream over any pollable MicroPython stream `s`; set it in `_ctx`.
+
+    `out` is the stream to write to, where that is another one. Nothing is polled: reading and
+    writing wait in the scheduler until the stream is ready.
+
+    Args:
+        bytewise: reading from `s` blocks until the buffer is full, as sys.stdin does: take a
+            byte at a time while there are any.
+    """
+
+    out = None
+
+    def __init__(self, bytewise=False):
+        self._reading = False
+        self._rest = None  # what a cancelled write has left over; it goes first
+        self._poll = None
+        self._bytewise = bytewise
+
+    async def rd(self, buf):
+        """See BaseBuf.rd."""
+        if self._reading:
+            raise InUseError("somebody reads already")
+        self._reading = True
+        s = self.s
+        try:
+            while True:
+                yield core._io_queue.queue_read(s)
+                n = self._some(buf) if self._bytewise else s.readinto(buf)
+                if n:
+                    return n
+                if n is not None:
+                    raise EOFError
+        except OSError as exc:
+            raise LinkLost(str(exc))
+        finally:
+            self._reading = False
+
+    def _some(self, buf):
+        if self._poll is None:
+            import select
+
+            self._poll = select.poll()
+            self._poll.register(self.s, select.POLLIN)
+        view = memoryview(buf)
+        n = 0
+        # A Ctrl-C is the last byte that we take: what follows may be for the REPL.
+        while n < len(buf) and (n == 0 or (buf[n - 1] != 3 and self._poll.poll(0))):
+            if not self.s.readinto(view[n : n + 1]):
+                break
+            n += 1
+        return n
+
+    async def wr(self, buf):
+        """See BaseBuf.wr."""
+        s = self.out or self.s
+        try:
+            if self._rest is None:
+                n = s.write(buf) or 0
+                if n == len(buf):
+                    return
+            else:
+                buf = self._rest + buf
+                n = 0
+            while n < len(buf):
+                self._rest = bytes(memoryview(buf)[n:])
+                yield core._io_queue.queue_write(s)
+                n += s.write(self._rest) or 0
+            self._rest = None
+        except OSError as exc:
+            raise LinkLost(str(exc))
+
+
+class AIOBuf(BaseBuf):
+    """A byte stream over a stream of MicroPython's asyncio; set `s` in `_ctx`."""
+
+    async def rd(self, buf):
+        """See BaseBuf.rd."""
+        try:
+            n = await self.s.readinto(buf)
+        except OSError as exc:
+            raise LinkLost(str(exc))
+        if not n:
+            raise EOFError
+        return n
+
+    async def wr(self, buf):
+        """See BaseBuf.wr."""
+        self.s.write(buf)
+        try:
+            await self.s.drain()
+        except OSError as exc:
+            raise LinkLost(str(exc))
+
+
+class StdioBuf(FileBuf):
+    """The console port: stdin and stdout.
+
+    In our images the module `_port` reads and writes it without blocking, and what print()
+    writes while the port is open is not mixed in: `console` is the stream to read it from
+    (None on stock firmware, where printed text goes out by itself).
+    """
+
+    console = None
+    _port = None
+
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        try:
+            import _port
+        except ImportError:
+            self._bytewise = True
+            self.s, self.out = sys.stdin.buffer, sys.stdout.buffer
+        else:
+            self._port = _port
+            self.s, self.out, self.console = _port.inp, _port.out, _port.console
+            _port.capture(True)
+        try:
+            yield self
+        finally:
+            self.release()
+
+    def release(self):
+        """Let print() write to the port itself again. Does no harm twice."""
+        if self._port is not None:
+            self._port.capture(False)
+
+    def kbd_intr(self, char):
+        """Set the byte that interrupts the program; -1: none. An operating system has signals."""
+        if self._port is None or self._port.bare:
+            from micropython import kbd_intr
+
+            kbd_intr(char)
+
+    def take_ctrl_c(self):
+        """Take a Ctrl-C that waits to be read, outside of a message, and all before it."""
+        return self._port is not None and self._port.take_ctrl_c()

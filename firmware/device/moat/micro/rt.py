@@ -1,0 +1,346 @@
+"""The runtime that portable code sees, on MicroPython's asyncio.
+
+The host's rt.py has the same names on anyio. Both keep these promises; what differs is said
+here and there in the same words:
+
+* Cancellation is edge-triggered here: it is raised once, where the task waits. It is
+  level-triggered on the host: every wait raises until the cancelled scope is left. So portable
+  code never swallows a cancellation, and awaits nothing in a `finally` that it could not do
+  without (here that wait happens, on the host it is cut short).
+* A task that is cancelled before its first step does not run at all here, on the host to its
+  first wait. What it must release is owned by who starts it.
+* Calls that need not wait (`Event.wait` on a set event, `Queue.get` with items) return at once,
+  without giving way to other tasks and without noticing a cancellation.
+"""
+
+import asyncio
+from asyncio import Event, Lock, core, sleep_ms
+from time import ticks_add, ticks_diff, ticks_ms
+
+from moat.micro._queue import BaseQueue
+
+__all__ = (
+    "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError", "asynccontextmanager",
+    "is_coroutine", "random_bits", "run", "sleep_ms", "ticks_add", "ticks_diff", "ticks_ms",
+    "timeout_ms",
+)  # fmt: skip
+
+TimeoutError = asyncio.TimeoutError  # not an OSError, as it is on the host
+CancelledError = core.CancelledError
+_Task = core.Task
+
+_open = {}  # task -> the innermost scope that it has entered
+
+
+class ExceptionGroup(Exception):
+    """Several tasks of a group failed; args: message, list of exceptions."""
+
+    @property
+    def exceptions(self):
+        """The errors, oldest first."""
+        return self.args[1]
+
+
+class Queue(BaseQueue):
+    """A bounded queue, see BaseQueue."""
+
+    Event = Event
+
+
+class _Cancelled(CancelledError):
+    """The cancellation by one scope, which alone swallows it."""
+
+
+class _Canceller:
+    """Raises `exc` in `task` where that waits.
+
+    A task that runs cannot be interrupted: then a helper task does it as soon as it waits. The
+    object stands for the helper's coroutine itself, of which the loop calls send() only.
+    """
+
+    exc = CancelledError
+    _helper = None
+
+    def _fire(self):
+        if self._helper is None and not self._strike():
+            self._helper = _Task(self)
+            core._task_queue.push(self._helper)
+
+    def send(self, _):
+        """Take a step of the helper task."""
+        if self._strike():
+            self._helper = None
+            raise StopIteration
+        core._task_queue.push(core.cur_task)
+
+    def _strike(self):
+        """Do it; False when it has to be tried again."""
+        task = self.task
+        if task is None or task.done() or task.data is CancelledError:
+            return True  # too late, or somebody else cancels the whole task
+        scope = _open.get(task)
+        while scope is not None and scope is not self:
+            scope.task = None  # an inner one must not replace this cancellation by its own
+            scope = scope.outer
+        while isinstance(task.data, _Task):  # asyncio cancels the one that it waits for
+            task = task.data
+        if task is core.cur_task or task.data is CancelledError:
+            return False
+        if self.exc is None:
+            self.exc = _Cancelled()
+        # cancel() takes it out of the queue that it waits in; its exception can be replaced,
+        # here as by a later cancel() from outside, which so is not lost.
+        task.cancel()
+        task.data = self.exc
+        return True
+
+
+class _Scope(_Canceller):
+    """A part of the task that entered it, the innermost first."""
+
+    exc = None
+    task = None
+
+    def _enter(self):
+        self.task = core.cur_task
+        self.outer = _open.get(self.task)
+        _open[self.task] = self
+
+    def _leave(self):
+        if self.outer is None:
+            del _open[core.cur_task]
+        else:
+            _open[core.cur_task] = self.outer
+        self.task = None
+        if self._helper is not None:
+            core._task_queue.remove(self._helper)
+            self._helper = None
+
+
+class timeout_ms(_Scope):  # noqa: N801 -- used like a function
+    """Async context manager: TimeoutError when its body takes more than `ms` milliseconds.
+
+    The body is cancelled then, at its next wait with 0. One that ends without having waited is
+    in time, however long it took. A cancellation from outside wins, whichever came first.
+    """
+
+    def __init__(self, ms):
+        self.ms = ms
+
+    async def __aenter__(self):
+        due = ticks_add(ticks_ms(), max(self.ms, 0))
+        self._enter()
+        self._helper = _Task(self)
+        core._task_queue.push(self._helper, due)
+
+    async def __aexit__(self, et, exc, tb):
+        self._leave()
+        if exc is not None and exc is self.exc:
+            raise TimeoutError("not done within {} ms".format(self.ms))
+        return False
+
+
+class _Child(_Canceller):
+    """A task of a group; it is the callback that asyncio calls when the task has ended.
+
+    Such a callback (Task.state) also sees the end of a task that never took its first step.
+    """
+
+    _cancelled = False
+
+    def __init__(self, group, task):
+        self._group = group
+        self.task = task
+        task.state = self
+
+    def __call__(self, task, exc):
+        self._group._done(self, exc)
+
+    def cancel(self):
+        """Cancel the task, once; nothing when it has ended. Its finally clauses run."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._fire()
+
+
+class TaskGroup(_Scope):
+    """Async context manager that waits for the tasks started in it.
+
+    The first error, of a task or of the body, cancels the others. Leaving raises that error, or
+    an ExceptionGroup when there were several. A cancellation from outside cancels all
+    tasks, is raised when they have ended, and gives way to an error of theirs.
+
+    KeyboardInterrupt and SystemExit leave the event loop at once.
+    """
+
+    def __init__(self):
+        self._tasks = []
+        self._errors = []
+        self._empty = None
+        self._active = self._cancelled = False
+
+    async def __aenter__(self):
+        self._enter()
+        self._active = True
+        if self._cancelled:
+            self._fire()
+        return self
+
+    def start_soon(self, fn, *args):
+        """Run ``await fn(*args)`` as a task of the group; returns it, it has a cancel().
+
+        Raises:
+            RuntimeError: the group is not entered yet or left already.
+            TypeError: `fn` is not an async function, or does not take `args`.
+        """
+        if not self._active:
+            raise RuntimeError("the task group is not open")
+        child = _Child(self, core.create_task(fn(*args)))
+        self._tasks.append(child)
+        if self._cancelled:
+            child.cancel()
+        return child
+
+    def cancel(self):
+        """Cancel all tasks, and the body if it still runs; leaving raises nothing for it."""
+        if not self._cancelled:
+            self._cancelled = True
+            for child in self._tasks:
+                child.cancel()
+            self._fire()
+
+    def _done(self, child, exc):
+        self._tasks.remove(child)
+        if not isinstance(exc, (StopIteration, CancelledError)):
+            self._errors.append(exc)
+            self.cancel()
+        if not self._tasks and self._empty is not None:
+            self._empty.set()
+
+    async def __aexit__(self, et, exc, tb):
+        self._leave()
+        outer = None
+        if exc is not None:
+            self.cancel()
+            if isinstance(exc, Exception):
+                self._errors.append(exc)
+            elif not isinstance(exc, CancelledError):
+                self._active = False
+                return False
+            elif exc is not self.exc:
+                outer = exc
+        if self._tasks:
+            outer = await self._join(outer)
+        self._active = False
+        return self._outcome(exc, outer)
+
+    async def _join(self, outer):
+        self._empty = Event()
+        while self._tasks:
+            try:
+                await self._empty.wait()
+            except CancelledError as exc:
+                if type(outer) is not CancelledError:  # not replaced by that of a scope
+                    outer = exc
+                self._cancelled = True
+                for child in self._tasks:
+                    child._fire()  # each cancellation from outside is theirs, too
+        return outer
+
+    def _outcome(self, exc, outer):
+        errors = self._errors
+        error = errors[0] if errors else outer
+        if len(errors) > 1:
+            raise ExceptionGroup("several tasks failed", errors)
+        if error is not None and error is not exc:
+            raise error
+        return error is None
+
+
+class _Context:
+    """Drives one generator as an async context manager.
+
+    The scheduler's own yields are all None: pass them on, and take the first other value as
+    that of the context manager's yield.
+    """
+
+    def __init__(self, gen):
+        self._gen = gen
+
+    def __aenter__(self):
+        return self._drive(None, True)
+
+    def __aexit__(self, et, exc, tb):
+        return self._drive(exc, False)
+
+    def _drive(self, exc, entering):
+        swallow = exc is not None
+        while True:
+            try:
+                val = self._gen.send(None) if exc is None else self._gen.throw(exc)
+            except StopIteration:
+                if entering:
+                    raise RuntimeError("the context manager did not yield")
+                return swallow
+            if val is not None:
+                break
+            exc = None
+            try:
+                yield
+            except BaseException as err:
+                exc = err
+        if entering:
+            return val
+        self._gen.close()
+        raise RuntimeError("the context manager yielded twice")
+
+
+def asynccontextmanager(fn):
+    """Decorator: an ``async def`` with one ``yield value`` (not None) as context manager."""
+
+    def wrap(*args, **kw):
+        return _Context(fn(*args, **kw))
+
+    return wrap
+
+
+def is_coroutine(x):
+    """True when `x`, the result of calling an async function, has to be awaited."""
+    return hasattr(x, "send")
+
+
+def random_bits():
+    """Return 32 bits that differ from boot to boot as far as the hardware allows."""
+    try:
+        from os import urandom
+
+        return int.from_bytes(urandom(4), "big")
+    except (ImportError, AttributeError):
+        from time import ticks_cpu
+
+        return (ticks_cpu() * 2654435761) & 0xFFFFFFFF
+
+
+def run(fn, *args):
+    """Run ``await fn(*args)`` in a fresh event loop and return its result.
+
+    A KeyboardInterrupt leaves at once, without running the tasks' finally clauses.
+
+    Raises:
+        RuntimeError: all tasks wait for each other.
+    """
+    res = []
+
+    async def main():
+        res.append(await fn(*args))
+
+    asyncio.new_event_loop()
+    _open.clear()
+    try:
+        asyncio.run(main())
+    finally:
+        asyncio.new_event_loop()
+        core.cur_task = None  # left behind by an interrupt
+    if not res:  # the loop ends when nothing can ever wake a task
+        raise RuntimeError("deadlock: every task waits for another one")
+    return res[0]

@@ -1,0 +1,77 @@
+"""Start-up: the user's main.py, then the stack on the console port.
+
+* A synchronous main.py runs first. It may start the stack itself, with ``moat.micro.start()``;
+  else the stack starts when it returns, or raises.
+* ``async def main()`` in it runs as a task beside the stack.
+* Each file NAME.py in /app whose class is called App is served as the app NAME; it is imported
+  when it is first used.
+"""
+
+import os
+import sys
+
+from moat.micro import rt
+
+_started = False  # main.py has started the stack
+
+
+def start(apps=None, main=None):
+    """Run the stack on the console port, until the port closes or a Ctrl-C arrives.
+
+    Args:
+        apps: name -> app object, or "module:Class"; beside those in /app.
+        main: coroutine function to run beside the stack.
+
+    Raises:
+        KeyboardInterrupt: a Ctrl-C has arrived.
+    """
+    global _started
+    _started = True
+    from moat.micro import serve
+
+    try:
+        rt.run(serve.serve, _apps(apps), main)
+    finally:  # a KeyboardInterrupt leaves the loop without any clean-up
+        serve.release()
+
+
+def boot():
+    """What the image does after power-on."""
+    sys.modules["moat.micro"].start = start
+    main = _user_main()
+    if not _started:
+        start(main=main)
+
+
+def root():
+    """Return the folder of the user's files, with a slash at its end."""
+    return "" if sys.platform in ("linux", "darwin") else "/"
+
+
+def _listdir(path):
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+def _apps(more):
+    apps = {"sys": "moat.micro.app.sys:SysCmd", "run": "moat.micro.app.run:RunCmd"}
+    for name in _listdir(root() + "app"):
+        if name.endswith(".py") or name.endswith(".mpy"):
+            name = name.rsplit(".", 1)[0]
+            apps[name] = "app.%s:App" % name
+    apps.update(more or {})
+    return apps
+
+
+def _user_main():
+    """Run the user's main.py; returns its ``async def main`` if it has one."""
+    if not {"main.py", "main.mpy"} & set(_listdir(root() or ".")):
+        return None
+    try:
+        import main
+    except Exception as exc:  # the user's: it shall not keep the stack from starting
+        sys.print_exception(exc)
+        return None
+    return getattr(main, "main", None)

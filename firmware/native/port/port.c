@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// Module _port: the raw console port, and what print() writes, as two things.
+// The same API everywhere; port_unix.c and port_bare.c do the work.
+
+#include "port.h"
+#include "py/mperrno.h"
+#include "py/runtime.h"
+
+typedef struct {
+    mp_obj_base_t base;
+    port_id_t id;
+} port_stream_t;
+
+static port_id_t stream_id(mp_obj_t self) {
+    return ((port_stream_t *)MP_OBJ_TO_PTR(self))->id;
+}
+
+static mp_uint_t stream_read(mp_obj_t self, void *buf, mp_uint_t len, int *err) {
+    if (stream_id(self) == PORT_OUT) {
+        *err = MP_EPERM;
+        return MP_STREAM_ERROR;
+    }
+    return port_read(stream_id(self), buf, len, err);
+}
+
+static mp_uint_t stream_write(mp_obj_t self, const void *buf, mp_uint_t len, int *err) {
+    if (stream_id(self) != PORT_OUT) {
+        *err = MP_EPERM;
+        return MP_STREAM_ERROR;
+    }
+    return port_write(buf, len, err);
+}
+
+static mp_uint_t stream_ioctl(mp_obj_t self, mp_uint_t request, uintptr_t arg, int *err) {
+    port_id_t id = stream_id(self);
+    if (request == MP_STREAM_POLL) {
+        return port_poll(id, arg & (id == PORT_OUT ? MP_STREAM_POLL_WR : MP_STREAM_POLL_RD));
+    }
+    if (request == MP_STREAM_CLOSE || request == MP_STREAM_FLUSH) {
+        return 0; // nothing is buffered here, and the port stays open
+    }
+    int fd;
+    if (request == MP_STREAM_GET_FILENO && (fd = port_fileno(id)) >= 0) {
+        return fd;
+    }
+    *err = MP_EINVAL;
+    return MP_STREAM_ERROR;
+}
+
+// Own readinto(): the generic one asks again until the buffer is full, which
+// costs two more system calls for every chunk.
+static mp_obj_t stream_readinto(mp_obj_t self, mp_obj_t buf) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(buf, &info, MP_BUFFER_WRITE);
+    if (info.len == 0) {
+        return MP_OBJ_NEW_SMALL_INT(0);
+    }
+    int err = 0;
+    mp_uint_t n = stream_read(self, info.buf, info.len, &err);
+    if (n != MP_STREAM_ERROR) {
+        return MP_OBJ_NEW_SMALL_INT(n);
+    }
+    if (mp_is_nonblocking_error(err)) {
+        return mp_const_none;
+    }
+    mp_raise_OSError(err);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(stream_readinto_obj, stream_readinto);
+
+static const mp_rom_map_elem_t stream_locals_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&mp_stream_read_obj) },
+    { MP_ROM_QSTR(MP_QSTR_readinto), MP_ROM_PTR(&stream_readinto_obj) },
+    { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&mp_stream_write_obj) },
+    { MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&mp_stream_close_obj) },
+};
+static MP_DEFINE_CONST_DICT(stream_locals, stream_locals_table);
+
+static const mp_stream_p_t stream_p = {
+    .read = stream_read,
+    .write = stream_write,
+    .ioctl = stream_ioctl,
+};
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    port_stream_type,
+    MP_QSTR_Stream,
+    MP_TYPE_FLAG_NONE,
+    protocol, &stream_p,
+    locals_dict, &stream_locals
+    );
+
+static const port_stream_t inp_obj = {{&port_stream_type}, PORT_INP};
+static const port_stream_t out_obj = {{&port_stream_type}, PORT_OUT};
+static const port_stream_t console_obj = {{&port_stream_type}, PORT_CONSOLE};
+
+static mp_obj_t mod_capture(mp_obj_t on) {
+    return mp_obj_new_bool(port_capture(mp_obj_is_true(on)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(mod_capture_obj, mod_capture);
+
+static mp_obj_t mod_dropped(void) {
+    return mp_obj_new_int_from_uint(port_dropped());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(mod_dropped_obj, mod_dropped);
+
+static mp_obj_t mod_take_ctrl_c(void) {
+    return mp_obj_new_bool(port_take_ctrl_c());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(mod_take_ctrl_c_obj, mod_take_ctrl_c);
+
+static const mp_rom_map_elem_t module_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__port) },
+    { MP_ROM_QSTR(MP_QSTR_inp), MP_ROM_PTR(&inp_obj) },
+    { MP_ROM_QSTR(MP_QSTR_out), MP_ROM_PTR(&out_obj) },
+    { MP_ROM_QSTR(MP_QSTR_console), MP_ROM_PTR(&console_obj) },
+    { MP_ROM_QSTR(MP_QSTR_capture), MP_ROM_PTR(&mod_capture_obj) },
+    { MP_ROM_QSTR(MP_QSTR_dropped), MP_ROM_PTR(&mod_dropped_obj) },
+    { MP_ROM_QSTR(MP_QSTR_take_ctrl_c), MP_ROM_PTR(&mod_take_ctrl_c_obj) },
+    #if defined(__unix__) || defined(__APPLE__)
+    { MP_ROM_QSTR(MP_QSTR_bare), MP_ROM_FALSE },
+    #else
+    { MP_ROM_QSTR(MP_QSTR_bare), MP_ROM_TRUE },
+    #endif
+};
+static MP_DEFINE_CONST_DICT(module_globals, module_table);
+
+const mp_obj_module_t port_user_cmodule = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&module_globals,
+};
+MP_REGISTER_MODULE(MP_QSTR__port, port_user_cmodule);

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a bare-metal driver supplies to port_bare.c.
+#ifndef MOAT_PORT_BARE_H
+#define MOAT_PORT_BARE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+size_t hw_rx(uint8_t *buf, size_t len);  // take what has arrived, up to a 0x03
+bool hw_rx_any(void);
+bool hw_rx_take_ctrl_c(void);            // see port_take_ctrl_c
+bool hw_tx_room(void);
+void hw_tx(uint8_t c);                   // only called when hw_tx_room()
+
+// Back to boot state: capture off, console empty. For mp_init.
+void port_bare_reset(void);
+
+#endif

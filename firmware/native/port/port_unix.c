@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Backend of _port for the unix port: fd 0 in, fd 1 out. While text is
+// captured fd 1 is a pipe (so child processes are captured too), and the real
+// output is only reachable through a duplicate.
+
+#define _GNU_SOURCE // pipe2, F_SETPIPE_SZ
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "port.h"
+#include "py/mperrno.h"
+
+#define FLUSH_TIMEOUT_MS 500
+
+static struct {
+    bool ready, capture;
+    int out;        // the real output
+    int rd, wr;     // the console pipe
+    size_t dropped;
+} con = { .out = -1, .rd = -1, .wr = -1 };
+
+ssize_t __real_write(int fd, const void *buf, size_t len);
+
+// Whoever prints to fd 1 while it is the pipe must neither see EAGAIN (print()
+// would raise) nor lose text uncounted.
+ssize_t __wrap_write(int fd, const void *buf, size_t len) {
+    ssize_t n = __real_write(fd, buf, len);
+    if (!con.capture || fd != STDOUT_FILENO) {
+        return n;
+    }
+    con.dropped += len - (n > 0 ? n : 0);
+    return len;
+}
+
+static void flush_at_exit(void) {
+    port_capture(false);
+}
+
+static void setup(void) {
+    int fds[2];
+    if (con.ready) {
+        return;
+    }
+    con.ready = true;
+    con.out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (pipe2(fds, O_NONBLOCK | O_CLOEXEC) == 0) {
+        con.rd = fds[0];
+        con.wr = fds[1];
+        fcntl(con.wr, F_SETPIPE_SZ, 4096); // small: the text is for reading soon
+    }
+    atexit(flush_at_exit);
+}
+
+static short poll_fd(int fd, short events, int timeout_ms) {
+    struct pollfd p = { .fd = fd, .events = events };
+    return poll(&p, 1, timeout_ms) > 0 ? p.revents : 0;
+}
+
+static mp_uint_t fail(int *err, int code) {
+    *err = code == EWOULDBLOCK ? MP_EAGAIN : code;
+    return MP_STREAM_ERROR;
+}
+
+int port_fileno(port_id_t id) {
+    setup();
+    return id == PORT_INP ? STDIN_FILENO : id == PORT_OUT ? con.out : con.rd;
+}
+
+mp_uint_t port_read(port_id_t id, void *buf, mp_uint_t len, int *err) {
+    int fd = port_fileno(id);
+    // fd 0 may be blocking, and it is shared with the parent: ask first.
+    if (!poll_fd(fd, POLLIN, 0)) {
+        return fail(err, EAGAIN);
+    }
+    ssize_t n = read(fd, buf, len);
+    if (n >= 0) {
+        return n;
+    }
+    // A pty whose other end is closed reads as EIO: that is its end of file.
+    return errno == EIO ? 0 : fail(err, errno == EINTR ? EAGAIN : errno);
+}
+
+mp_uint_t port_write(const void *buf, mp_uint_t len, int *err) {
+    int fd = port_fileno(PORT_OUT);
+    if (!poll_fd(fd, POLLOUT, 0)) {
+        return fail(err, EAGAIN);
+    }
+    // A writable pipe has room for this much, so a blocking fd does not block.
+    ssize_t n = __real_write(fd, buf, len < PIPE_BUF ? len : PIPE_BUF);
+    return n >= 0 ? (mp_uint_t)n : fail(err, errno == EINTR ? EAGAIN : errno);
+}
+
+mp_uint_t port_poll(port_id_t id, mp_uint_t want) {
+    short ev = poll_fd(port_fileno(id), id == PORT_OUT ? POLLOUT : POLLIN, 0);
+    return ev ? want : 0; // POLLHUP and POLLERR too: the call then tells
+}
+
+// Write all of it to the real output, unless nobody reads there.
+static bool write_out(const char *buf, size_t len) {
+    while (len) {
+        ssize_t n = -1;
+        if (poll_fd(con.out, POLLOUT, FLUSH_TIMEOUT_MS) & POLLOUT) {
+            n = __real_write(con.out, buf, len);
+        }
+        if (n <= 0) {
+            con.dropped += len;
+            return false;
+        }
+        buf += n;
+        len -= n;
+    }
+    return true;
+}
+
+// Empty the pipe; once the output is stuck the rest is dropped.
+static void flush_console(void) {
+    char buf[256];
+    bool ok = true;
+    ssize_t n;
+    while ((n = read(con.rd, buf, sizeof(buf))) > 0) {
+        if (ok) {
+            ok = write_out(buf, n);
+        } else {
+            con.dropped += n;
+        }
+    }
+}
+
+bool port_capture(bool on) {
+    setup();
+    bool was = con.capture;
+    if (on != was && con.rd >= 0 && dup2(on ? con.wr : con.out, STDOUT_FILENO) >= 0) {
+        con.capture = on;
+        if (!on) {
+            flush_console();
+        }
+    }
+    return was;
+}
+
+size_t port_dropped(void) {
+    return con.dropped;
+}
+
+// A terminal sends a signal instead.
+bool port_take_ctrl_c(void) {
+    return false;
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Receive ring behind the UART interrupt. While Ctrl-C is data a full ring
+// holds the sender back (QEMU waits until the register is read). While Ctrl-C
+// interrupts a full ring drops, or the Ctrl-C would wait behind it for ever.
+
+#include "port_bare.h"
+#include "qemu/qemu.h"
+#include "py/mphal.h"
+#include "py/runtime.h"
+#include "py/stream.h"
+#include "shared/readline/readline.h"
+
+#define MESSAGE_PREFIX 0xc1
+
+static struct {
+    bool held;
+    uint16_t head, len;
+    uint8_t data[4096];
+} rx;
+
+void qemu_uart_isr(void) {
+    while (hw_uart_rx_ready()) {
+        bool full = rx.len == sizeof(rx.data);
+        if (full && mp_interrupt_char < 0) {
+            rx.held = true;
+            hw_uart_rx_irq(false);
+            return;
+        }
+        uint8_t c = hw_uart_rx();
+        if (c == mp_interrupt_char) {
+            mp_sched_keyboard_interrupt();
+        } else if (!full) {
+            rx.data[(rx.head + rx.len++) % sizeof(rx.data)] = c;
+        }
+    }
+}
+
+// With interrupts off. Look once by hand: what came meanwhile raises none.
+static void resume(void) {
+    rx.held = false;
+    hw_uart_rx_irq(true);
+    qemu_uart_isr();
+}
+
+void uart_tick(void) {
+    if (rx.held && mp_interrupt_char >= 0) {
+        resume();
+    }
+}
+
+bool hw_rx_take_ctrl_c(void) {
+    bool found = false;
+    mp_uint_t irq = MICROPY_BEGIN_ATOMIC_SECTION();
+    for (size_t i = 0; i < rx.len && !found; i++) {
+        uint8_t c = rx.data[(rx.head + i) % sizeof(rx.data)];
+        if (c == MESSAGE_PREFIX) {
+            break;
+        }
+        if (c == CHAR_CTRL_C) {
+            rx.head = (rx.head + i + 1) % sizeof(rx.data);
+            rx.len -= i + 1;
+            found = true;
+        }
+    }
+    MICROPY_END_ATOMIC_SECTION(irq);
+    return found;
+}
+
+// A chunk ends behind a Ctrl-C: if that stops the stack, what follows it is for
+// the REPL and must still be here.
+size_t hw_rx(uint8_t *buf, size_t len) {
+    size_t n = 0;
+    mp_uint_t irq = MICROPY_BEGIN_ATOMIC_SECTION();
+    while (n < len && rx.len && (n == 0 || buf[n - 1] != CHAR_CTRL_C)) {
+        buf[n++] = rx.data[rx.head];
+        rx.head = (rx.head + 1) % sizeof(rx.data);
+        rx.len--;
+    }
+    if (n && rx.held) {
+        resume();
+    }
+    MICROPY_END_ATOMIC_SECTION(irq);
+    return n;
+}
+
+bool hw_rx_any(void) {
+    return rx.len > 0;
+}
+
+// sys.stdin and the REPL read the same ring.
+
+int __wrap_mp_hal_stdin_rx_chr(void) {
+    uint8_t c;
+    while (hw_rx(&c, 1) == 0) {
+        mp_event_wait_indefinite();
+    }
+    return c;
+}
+
+uintptr_t __wrap_mp_hal_stdio_poll(uintptr_t want) {
+    uintptr_t ready = 0;
+    if (hw_rx_any()) {
+        ready |= MP_STREAM_POLL_RD;
+    }
+    if (hw_tx_room()) {
+        ready |= MP_STREAM_POLL_WR;
+    }
+    return ready & want;
+}

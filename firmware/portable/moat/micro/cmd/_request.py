@@ -1,0 +1,223 @@
+"""Both ends of the request protocol, without I/O.
+
+Feed `receive` with messages; it returns an event or None, and appends answers of its own to
+`out`. The other methods return the message to be sent. A call is in one of these states, and
+whatever else arrives for it is skipped:
+
+    at the caller      sent       -- REPLY, ERROR -->  gone, with that outcome
+                                  -- ITEM -->          sent
+                                  -- cancel() -->      cancelled
+                       cancelled  -- REPLY, ERROR -->  gone
+    at the callee      running    -- CANCEL, CREDIT --> running
+                                  -- reply(), error() --> gone
+
+so an id is free for the next call only when the callee has let go of it. A hello from a peer
+with another id (it has started anew), or a bye, ends all calls of both sides.
+"""
+
+from moat.micro.cmd._wire import (
+    BYE,
+    CALL,
+    CANCEL,
+    CREDIT,
+    ERROR,
+    HELLO,
+    ID_BITS,
+    ITEM,
+    REPLY,
+    VERSION,
+)
+from moat.micro.errors import BusyError, LinkLost, MessageTooLongError, ProtocolError
+
+# Events that are not the arrival of a kind: the session changed; the peer is not compatible.
+SESSION = -1
+REFUSED = -2
+
+# Bytes of the longest header without its path: array, kind, id, length of the data, credit.
+_HEADER = 24
+
+
+class Requests:
+    """The state of one link.
+
+    Args:
+        own: a random number, another one at each start (32 bits).
+        limit: bytes of the longest message that we accept.
+        max_served: calls of the peer that may run at the same time; more are refused as busy.
+    """
+
+    def __init__(self, own, limit=4096, max_served=16):
+        self.own = own | ID_BITS
+        self.limit = limit
+        self.peer = None  # id of the peer, once it has said hello
+        self.peer_limit = 0
+        self.open = False  # the peer knows us, too
+        self.out = []
+        self.calls = {}  # id -> what the caller gave us; None: cancelled
+        self.served = {}  # id -> what the callee set
+        self.skipped = 0  # messages that made no sense
+        self._max_served = max_served
+        self._last = 0
+
+    def hello(self):
+        """Return the message that introduces us; send it at the start, and when in doubt."""
+        return [HELLO, VERSION, self.own, self.peer, self.limit, {}]
+
+    def receive(self, msg):
+        """Take a message of the peer; returns an event or None.
+
+        (SESSION, calls, served)       the session has begun or ended; what these dicts hold is lost
+        (REFUSED, exception)           the peer speaks another version
+        (CALL, id, path, data, credit) run this, set `served[id]`; credit is None but for streams
+        (CANCEL, served)               stop this; it has to be ended with `error` all the same
+        (CREDIT, served, bytes)        more of the stream may be sent
+        (REPLY, call, data)  (ERROR, call, error)  (ITEM, call, data)
+        """
+        try:
+            kind = msg[0]
+            if kind == HELLO:
+                return self._hello(msg[1], msg[2], msg[3], msg[4])
+            if kind == BYE:
+                return self.lost()
+            if self.open:
+                return self._TABLE[kind](self, kind, msg)
+        except (TypeError, IndexError, KeyError, ValueError):
+            self.skipped += 1
+            return None
+        # Left over from an earlier session, or we have just started: say so, once.
+        self.skipped += 1
+        if self.peer is None and not self.out:
+            self.out.append(self.hello())
+        return None
+
+    def lost(self):
+        """The link broke or was replaced: end the session; returns a SESSION event."""
+        self.peer = None
+        self.open = False
+        return self._drop()
+
+    def _drop(self):
+        event = (SESSION, self.calls, self.served)
+        self.calls = {}
+        self.served = {}
+        return event
+
+    def _hello(self, version, ident, peer, limit):
+        if version != VERSION:
+            if peer != self.own:
+                self.out.append(self.hello())
+            return REFUSED, ProtocolError(
+                "the peer speaks version %s of the protocol, this end %s" % (version, VERSION)
+            )
+        new = ident != self.peer
+        known = peer == self.own
+        was = self.open
+        self.peer = ident
+        self.peer_limit = int(limit)
+        self.open = known or (was and not new)
+        if new or not known:
+            self.out.append(self.hello())
+        if new or self.open != was:
+            return self._drop()
+        return None
+
+    # ---- at the callee
+
+    def _call(self, _kind, msg):
+        ident, path = msg[1], msg[2]
+        if not isinstance(ident, int) or not isinstance(path, list) or ident in self.served:
+            raise ValueError
+        if len(self.served) >= self._max_served:
+            busy = BusyError("%d calls are being served already" % self._max_served)
+            self.out.append([ERROR, ident, ["BusyError", busy.args[0]]])
+            return None
+        self.served[ident] = None
+        data = msg[3] if len(msg) > 3 else b""
+        return CALL, ident, path, data, msg[4] if len(msg) > 4 else None
+
+    def _cancel(self, _kind, msg):
+        return CANCEL, self.served[msg[1]]
+
+    def _credit(self, _kind, msg):
+        return CREDIT, self.served[msg[1]], int(msg[2])
+
+    def reply(self, ident, data):
+        """End a call with its encoded result. MessageTooLongError: it is still to be ended."""
+        self._check(len(data))
+        del self.served[ident]
+        return [REPLY, ident, data]
+
+    def error(self, ident, err):
+        """End a call with an error, as `errors.to_wire` makes it."""
+        del self.served[ident]
+        return [ERROR, ident, err]
+
+    def item(self, ident, data):
+        """One encoded value of a stream."""
+        self._check(len(data))
+        return [ITEM, ident, data]
+
+    # ---- at the caller
+
+    def call(self, call, path, data, credit=None):
+        """Return id and message of a call; `call` comes back in the events for it.
+
+        Raises:
+            LinkLost: there is no session.
+            MessageTooLongError: the peer would not take it. Nothing has changed.
+            BusyError: too many calls are under way.
+        """
+        if not self.open:
+            raise LinkLost("no session with the peer")
+        self._check(len(data) + sum([5 + 4 * len(p) if isinstance(p, str) else 9 for p in path]))
+        ident = self._free_id()
+        self.calls[ident] = call
+        msg = [CALL, ident, path]
+        if data or credit is not None:
+            msg.append(data)
+        if credit is not None:
+            msg.append(credit)
+        return ident, msg
+
+    def _free_id(self):
+        ident = self._last
+        for _ in range(255):
+            ident = ident % 255 + 1  # one or two bytes on the wire
+            if ident not in self.calls:
+                self._last = ident
+                return ident
+        raise BusyError("255 calls are under way on this link")
+
+    def cancel(self, ident):
+        """The caller is gone; returns the message, or None when the call has ended."""
+        if self.calls.get(ident) is None:
+            return None
+        self.calls[ident] = None
+        return [CANCEL, ident]
+
+    def grant(self, ident, n):
+        """Allow `n` more bytes of a stream; None when it has ended."""
+        return [CREDIT, ident, n] if self.calls.get(ident) is not None else None
+
+    def _end(self, kind, msg):
+        call = self.calls.pop(msg[1])
+        return None if call is None else (kind, call, msg[2] if len(msg) > 2 else None)
+
+    def _item(self, kind, msg):
+        call = self.calls[msg[1]]
+        return None if call is None else (kind, call, msg[2])
+
+    def _check(self, n):
+        if n + _HEADER > self.peer_limit:
+            raise MessageTooLongError(
+                "the message has about %d bytes, the peer takes %d" % (n, self.peer_limit - _HEADER)
+            )
+
+    _TABLE = {
+        CALL: _call,
+        CANCEL: _cancel,
+        CREDIT: _credit,
+        REPLY: _end,
+        ERROR: _end,
+        ITEM: _item,
+    }

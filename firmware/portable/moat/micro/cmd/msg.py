@@ -1,0 +1,329 @@
+"""CmdMsg: calls, replies, streams and cancellation, both ways over one message stream."""
+
+from msgpack import ExtraData, packb, unpackb
+
+from moat.micro import rt
+from moat.micro.cmd._request import REFUSED, SESSION, Requests
+from moat.micro.cmd._wire import BYE, CALL, CANCEL, CREDIT, ERROR, ITEM, REPLY
+from moat.micro.cmd.stream import Sender, Stream
+from moat.micro.errors import (
+    ArgumentError,
+    LinkError,
+    LinkLost,
+    LinkReset,
+    NotFoundError,
+    from_wire,
+    to_wire,
+)
+from moat.micro.proto.stack import Base
+
+
+def pack_args(args, kw):
+    """Encode arguments: an array of the positional ones, then a map; each left out if empty."""
+    data = packb(args) if args else b""
+    return data + packb(kw) if kw else data
+
+
+def unpack_args(data):
+    """Decode what `pack_args` made: a list and a dict. ArgumentError: it is nothing like it."""
+    args, kw = (), {}
+    try:
+        if data:
+            try:
+                args = unpackb(data)
+            except ExtraData as exc:
+                args = exc.unpacked
+                kw = unpackb(bytes(exc.extra))
+            if isinstance(args, dict):
+                args, kw = (), args
+        if not isinstance(kw, dict):
+            raise ValueError
+        return list(args), kw
+    except (ValueError, TypeError):
+        raise ArgumentError("malformed arguments")
+
+
+class _Call:
+    """A call of ours that waits for its reply."""
+
+    def __init__(self):
+        self.done = rt.Event()
+        self.data = None
+        self.error = None
+
+    def end(self, data, error):
+        self.data = data
+        self.error = error
+        self.done.set()
+
+
+class _Served:
+    """A call of the peer that is running."""
+
+    def __init__(self, ident, credit):
+        self.ident = ident
+        self.credit = credit
+        self.more = None  # event: credit has come
+        self.task = None
+
+
+class CmdMsg(Base):
+    """Calls commands of the peer, and serves it those of the tree `root`.
+
+    While it is open, `call` and `stream` may be used by any number of tasks. Either side may
+    start first, and start again: then all calls in flight end with LinkReset.
+
+    Args:
+        parent: the message stream below.
+        root: the tree of commands (cmd.tree.Dispatch), or None to serve nothing.
+        limit: bytes of the longest message that we accept; at most what `parent` accepts.
+        max_served: calls of the peer that may run at the same time.
+        window: bytes of a stream that may be on their way to us, or wait here to be read.
+        on_session: called with True when a peer has introduced itself, with False when it left.
+    """
+
+    def __init__(self, parent, root=None, limit=4096, max_served=16, window=4096, on_session=None):
+        self.parent = parent
+        self.root = root
+        self.window = window
+        self._limit = limit
+        self._max_served = max_served
+        self._on_session = on_session
+        self._is_open = False
+
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        self._core = Requests(rt.random_bits(), self._limit, self._max_served)
+        self._error = None
+        self._lock = rt.Lock()
+        self._changed = rt.Event()  # the session
+        self._wake = rt.Event()  # something is in core.out
+        async with self.parent as self.s:
+            async with rt.TaskGroup() as self._tasks:
+                self._tasks.start_soon(self._read)
+                self._tasks.start_soon(self._write)
+                self._post(self._core.hello())
+                try:
+                    yield self
+                finally:
+                    await self._leave()
+                self._tasks.cancel()
+            self._session(None)
+
+    async def _leave(self):
+        if self._core.open:
+            try:
+                async with rt.grace_ms(200):
+                    await self._send([BYE])
+            except (LinkError, EOFError):
+                pass  # there is nobody to take leave of
+
+    @property
+    def peer_limit(self):
+        """Bytes of the longest message that the peer takes; 0 without a session."""
+        return self._core.peer_limit if self._core.open else 0
+
+    async def ready(self):
+        """Wait for a session with the peer.
+
+        Raises:
+            ProtocolError: the peer speaks another version.
+            LinkLost: the link has ended.
+        """
+        while not self._core.open:
+            if self._error is not None:
+                raise self._error
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def closed(self):
+        """Wait until the link has ended."""
+        while self._error is None:
+            self._changed.clear()
+            await self._changed.wait()
+
+    # ---- for callers
+
+    async def call(self, path, *args, **kw):
+        """Run a command of the peer and return its result.
+
+        Cancelling this cancels the command. Raises what the command raised if its type is
+        known here, else RemoteError; NotFoundError, ArgumentError, BusyError: it was not run;
+        LinkLost, LinkReset: nobody knows.
+        """
+        call = _Call()
+        ident = await self.start(call, path, args, kw, None)
+        try:
+            await call.done.wait()
+        finally:
+            self.stop(ident)
+        if call.error is not None:
+            raise call.error
+        return None if call.data is None else unpackb(call.data)
+
+    def stream(self, path, *args, **kw):
+        """Run a streaming command of the peer; returns a Stream to be used as context."""
+        return Stream(self, path, args, kw)
+
+    async def start(self, call, path, args, kw, credit):
+        """Send a call; `call.end(data, error)` will be called. Returns its id."""
+        if self._error is not None:
+            raise self._error
+        ident, msg = self._core.call(call, path, pack_args(args, kw), credit)
+        try:
+            await self._send(msg)
+        except BaseException:
+            self.stop(ident)
+            raise
+        return ident
+
+    def stop(self, ident):
+        """Cancel a call of ours unless it has ended."""
+        self._post(self._core.cancel(ident))
+
+    def grant(self, ident, n):
+        """Allow `n` more bytes of a stream."""
+        self._post(self._core.grant(ident, n))
+
+    # ---- sending
+
+    def _post(self, msg):
+        """Send soon, without waiting: for what the reader, or a finally clause, has to say."""
+        if msg is not None:
+            self._core.out.append(msg)
+            self._wake.set()
+
+    async def _send(self, msg):
+        out = self._core.out
+        async with self._lock:
+            while out:
+                await self.s.send(out.pop(0))
+            if msg is not None:
+                await self.s.send(msg)
+
+    async def _write(self):
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._send(None)
+            except (LinkError, EOFError):
+                return  # the reader sees the same, and says so
+
+    # ---- receiving
+
+    async def _read(self):
+        core = self._core
+        try:
+            while True:
+                try:
+                    msg = await self.s.recv()
+                except LinkReset:
+                    self._event(core.lost())
+                    core.out.append(core.hello())
+                else:
+                    event = core.receive(msg)
+                    if event is not None:
+                        self._event(event)
+                if core.out:
+                    self._wake.set()
+        except EOFError:
+            self._end(LinkLost("the peer has closed the link"))
+        except LinkError as exc:
+            self._end(exc)
+
+    def _end(self, exc):
+        self._error = exc
+        self._event(self._core.lost())
+
+    def _event(self, event):
+        kind = event[0]
+        if kind == CALL:
+            self._start(event[1], event[2], event[3], event[4])
+        elif kind == REPLY:
+            event[1].end(event[2], None)
+        elif kind == ERROR:
+            event[1].end(None, from_wire(event[2]))
+        elif kind == ITEM:
+            event[1].put(event[2])
+        elif kind == CANCEL:
+            served = event[1]
+            served.task.cancel()
+            self._post(self._core.error(served.ident, ["CancelledError"]))
+        elif kind == CREDIT:
+            event[1].credit += event[2]
+            if event[1].more is not None:
+                event[1].more.set()
+        elif kind == SESSION:
+            self._session(event)
+        elif kind == REFUSED:
+            self._refused(event[1])
+
+    def _refused(self, exc):
+        # Whoever waits for the session is told; a peer that fits may still come.
+        if not self._core.open:
+            self._error = exc
+            self._changed.set()
+
+    def _session(self, event):
+        """The session has begun, ended, or begun anew; `event`: what has ended with it."""
+        if event is not None:
+            for call in event[1].values():
+                if call is not None:
+                    call.end(None, self._error or LinkReset("the peer has left or started anew"))
+            for served in event[2].values():
+                if served is not None:
+                    served.task.cancel()
+        is_open = event is not None and self._core.open
+        if is_open and self._error is not None:
+            self._error = None
+        self._changed.set()
+        if is_open != self._is_open and self._on_session is not None:
+            self._on_session(is_open)
+        self._is_open = is_open
+
+    # ---- serving
+
+    def _start(self, ident, path, data, credit):
+        served = _Served(ident, credit)
+        self._core.served[ident] = served
+        served.task = self._tasks.start_soon(self._serve, served, path, data)
+
+    async def _serve(self, served, path, data):
+        core = self._core
+        ident = served.ident
+        try:
+            result = await self._run(served, path, data)
+            if core.served.get(ident) is not served:
+                return
+            msg = core.reply(ident, packb(result))
+        except Exception as exc:  # the root of a task: whatever a command raises goes to the caller
+            if core.served.get(ident) is not served:
+                return
+            msg = core.error(ident, to_wire(exc))
+        try:
+            await self._send(msg)
+        except (LinkError, EOFError):
+            pass  # the reader sees the same, and ends the session
+
+    def _run(self, served, path, data):
+        if self.root is None:
+            raise NotFoundError("there are no commands here")
+        args, kw = unpack_args(data)
+        streaming = served.credit is not None
+        command = self.root.find(path, streaming)
+        if streaming:
+            args.insert(0, Sender(self, served))
+        try:
+            return command(*args, **kw)
+        except TypeError as exc:
+            # A coroutine function runs nothing yet, so these are the arguments.
+            raise ArgumentError(str(exc))
+
+    async def item(self, served, data):
+        """Send one encoded value of a stream, for Sender."""
+        if self._core.served.get(served.ident) is not served:
+            raise LinkLost("nobody listens to this stream any more")
+        await self._send(self._core.item(served.ident, data))
+
+

@@ -1,0 +1,95 @@
+"""Both ends of a stream of values that belongs to a call."""
+
+from msgpack import packb, unpackb
+
+from moat.micro import rt
+
+
+class Sender:
+    """What a ``stream_NAME`` command sends its values with."""
+
+    def __init__(self, cmd, served):
+        self._cmd = cmd
+        self._served = served
+
+    async def send(self, value):
+        """Send one value; waits while the reader is slow.
+
+        TypeError: MessagePack cannot express it. LinkLost: the reader is gone.
+        """
+        data = packb(value)
+        served = self._served
+        while served.credit <= 0:
+            served.more = rt.Event()
+            await served.more.wait()
+        served.credit -= len(data) + 1  # one: empty values count, too
+        await self._cmd.item(served, data)
+
+
+class Stream:
+    """A stream of the peer's values: an async context manager, and an async iterator.
+
+    Leaving the context ends the command at the far end. At its end the iteration stops;
+    `result` then holds what the command returned. An error of the command is raised.
+    """
+
+    def __init__(self, cmd, path, args, kw):
+        self._cmd = cmd
+        self._start = (path, args, kw)
+        self._items = []
+        self._changed = rt.Event()
+        self._taken = 0  # bytes that were read and not yet granted again
+        self._ended = False
+        self._error = None
+        self._data = None
+
+    async def __aenter__(self):
+        path, args, kw = self._start
+        self._ident = await self._cmd.start(self, path, args, kw, self._cmd.window)
+        return self
+
+    async def __aexit__(self, et, exc, tb):
+        if not self._ended:
+            self._cmd.stop(self._ident)
+
+    def put(self, data):
+        """A value has arrived; called by CmdMsg."""
+        self._items.append(data)
+        self._changed.set()
+
+    def end(self, data, error):
+        """The command has ended; called by CmdMsg."""
+        self._ended = True
+        self._data = data
+        self._error = error
+        self._changed.set()
+
+    @property
+    def result(self):
+        """What the command returned; None before its end."""
+        return None if self._data is None else unpackb(self._data)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        try:
+            return await self.recv()
+        except EOFError:
+            raise StopAsyncIteration
+
+    async def recv(self):
+        """Wait for the next value. EOFError: the command has ended."""
+        while not self._items:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                raise EOFError
+            self._changed.clear()
+            await self._changed.wait()
+        data = self._items.pop(0)
+        self._taken += len(data) + 1
+        if self._taken * 2 >= self._cmd.window:
+            self._cmd.grant(self._ident, self._taken)
+            self._taken = 0
+        return unpackb(data)

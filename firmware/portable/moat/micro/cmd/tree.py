@@ -1,0 +1,103 @@
+"""The tree of commands: directories and apps, addressed by paths.
+
+An app is a small class:
+
+    class App(BaseCmd):
+        async def cmd_add(self, a, b):      # a call
+            return a + b
+
+        async def stream_count(self, st, n):    # a stream of values
+            for i in range(n):
+                await st.send(i)
+"""
+
+from moat.micro.errors import NotFoundError
+
+_COMMAND = "cmd_"
+_STREAM = "stream_"
+
+
+class BaseCmd:
+    """A node of the tree; its coroutine methods ``cmd_*`` and ``stream_*`` can be called."""
+
+    def names(self, prefix):
+        """Return the names of our methods that start with `prefix`, without it."""
+        n = len(prefix)
+        return sorted([name[n:] for name in dir(self) if name.startswith(prefix)])
+
+    def child(self, name):
+        """Return the node below, or None."""
+        return None
+
+    def children(self):
+        """Return the names of the nodes below."""
+        return []
+
+    async def cmd_dir_(self):
+        """Tell what is here: commands `c`, streams `s`, and sub-levels `d`."""
+        return {
+            "c": self.names(_COMMAND),
+            "s": self.names(_STREAM),
+            "d": sorted(self.children()),
+        }
+
+
+class DirCmd(BaseCmd):
+    """A directory.
+
+    Args:
+        sub: name -> a node, or "module:Class" which is imported when it is first used.
+    """
+
+    def __init__(self, sub):
+        self.sub = sub
+
+    def children(self):
+        """Return the names of the nodes below."""
+        return list(self.sub)
+
+    def child(self, name):
+        """Return the node below, or None. Raises whatever its import raises."""
+        node = self.sub.get(name)
+        if isinstance(node, str):
+            node = _load(node)()
+            self.sub[name] = node
+        return node
+
+
+class Dispatch(DirCmd):
+    """The root of a tree."""
+
+    def find(self, path, streaming=False):
+        """Return the method that `path`, a list of names, leads to.
+
+        NotFoundError: names the first item that does not exist, and what does.
+        """
+        if not path:
+            raise NotFoundError("the path is empty")
+        node = self
+        for i in range(len(path) - 1):
+            below = node.child(path[i])
+            if below is None:
+                raise _missing(path, i, node.children())
+            node = below
+        prefix = _STREAM if streaming else _COMMAND
+        name = path[-1]
+        method = getattr(node, prefix + name, None) if isinstance(name, str) else None
+        if method is None:
+            raise _missing(path, len(path) - 1, node.names(prefix) + node.children())
+        return method
+
+
+def _missing(path, i, exists):
+    return NotFoundError(
+        "no '%s' in '%s'; there is: %s"
+        % (path[i], ".".join([str(p) for p in path[:i]]), ", ".join(sorted(exists)))
+    )
+
+
+def _load(spec):
+    """Return the class that "module:Class" names."""
+    name, attr = spec.split(":")
+    module = __import__(name, None, None, (attr,))
+    return getattr(module, attr)

@@ -1,0 +1,107 @@
+"""Every exception of the project.
+
+    MoatError
+    ├── LinkError             the way to the peer
+    │   ├── LinkLost          it is gone: the process died, the port vanished, the connection was cut
+    │   ├── LinkReset         it was reset below: what was under way is lost, the link goes on
+    │   └── ProtocolError     the peer speaks something else, or another version
+    ├── MessageTooLongError   a message exceeds what the receiver takes; nothing was sent
+    ├── InUseError            a second reader, or a layer entered twice
+    ├── NoConsoleError        this stream carries no console beside its messages
+    └── CallError             what a call can end with
+        ├── NotFoundError     no such command; says which item is missing and what exists there
+        ├── ArgumentError     the command does not take these arguments
+        ├── BusyError         the peer serves as many calls as it can; try again later
+        └── RemoteError       an exception of a type that only the far side knows
+
+The end of a byte stream is the built-in EOFError.
+"""
+
+
+class MoatError(Exception):
+    """Base of all errors of the stack."""
+
+
+class LinkError(MoatError):
+    """The link to the peer does not work."""
+
+
+class LinkLost(LinkError):
+    """The peer is gone; nothing more will arrive. Calls in flight may or may not have run."""
+
+
+class LinkReset(LinkError):
+    """The link or the peer started anew; calls in flight may or may not have run."""
+
+
+class ProtocolError(LinkError):
+    """The peer's messages do not follow the protocol, or its version is another one."""
+
+
+class MessageTooLongError(MoatError):
+    """The message is longer than the receiver's limit; nothing was sent."""
+
+
+class InUseError(MoatError):
+    """Somebody else reads here already, or the layer is entered already."""
+
+
+class NoConsoleError(MoatError):
+    """This stream carries no console beside its messages."""
+
+
+class CallError(MoatError):
+    """A call did not succeed."""
+
+
+class NotFoundError(CallError):
+    """There is no such command or stream; args: the message."""
+
+
+class ArgumentError(CallError):
+    """The command does not take these arguments; it was not run."""
+
+
+class BusyError(CallError):
+    """The peer serves as many calls as it can; the command was not run."""
+
+
+class RemoteError(CallError):
+    """The command raised an exception whose type is not known here; args: type name, its args."""
+
+    def __str__(self):
+        if len(self.args) < 2:
+            return ", ".join(str(a) for a in self.args)
+        return "{}: {}".format(self.args[0], ", ".join(str(a) for a in self.args[1]))
+
+
+_OWN = (LinkLost, LinkReset, ProtocolError, MessageTooLongError, InUseError, NotFoundError, ArgumentError, BusyError)  # fmt: skip
+_BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, IndexError,
+    KeyError, LookupError, MemoryError, NameError, NotImplementedError, OSError, OverflowError,
+    RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError)  # fmt: skip
+
+
+def to_wire(exc):
+    """Return the list that stands for an exception on the wire: type name, then its arguments.
+
+    Arguments that are not plain scalars are replaced by their repr.
+    """
+    out = [type(exc).__name__]
+    for a in exc.args:
+        out.append(a if a is None or isinstance(a, (bool, int, float, str, bytes)) else repr(a))
+    return out
+
+
+def from_wire(err):
+    """Return the exception for what `to_wire` made; an unknown type becomes RemoteError.
+
+    Raises:
+        ProtocolError: `err` is not such a list.
+    """
+    if not isinstance(err, list) or not err or not isinstance(err[0], str):
+        raise ProtocolError("malformed error from the peer")
+    name, args = err[0], err[1:]
+    for known in _OWN + _BUILTIN:
+        if known.__name__ == name:
+            return known(*args)
+    return RemoteError(name, args)

@@ -1,0 +1,160 @@
+"""Cuts a byte stream into MessagePack messages and the console text between them.
+
+A message is a prefix byte and one MessagePack object. The default prefix, 0xC1, is the one
+byte that MessagePack never uses as a type and UTF-8 never contains; inside a message it is
+data like any other. Everything outside of messages is console text.
+
+Where a message starts and the peer dies, or the line damages it, the rest of the stream must
+not be lost: when the bytes are no MessagePack, announce more than `limit` bytes, or stop
+coming (`expire`), reading starts again at the byte behind the failed prefix.
+
+There is no clock in here: the caller watches the gap between chunks while `inside` is true.
+"""
+
+PREFIX = 0xC1
+_CTRL_C = 3
+
+# For the types 0xC0 to 0xDF: bytes of the type, its length field and whatever has a fixed
+# size; then how many of these are the length field. 0 is not a type.
+_HEAD = b"\1\0\1\1\2\3\5\3\4\6\5\x09\2\3\5\x09\2\3\5\x09\3\4\6\x0a\x12\2\3\5\3\5\3\5"
+_SIZE = b"\0\0\0\0\1\2\4\1\2\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\2\4\2\4\2\4"
+
+
+class Decoder:
+    """Feed it chunks; `next` returns messages, `text` collects the console.
+
+    Args:
+        limit: bytes of the longest message, without its prefix.
+        prefix: the byte before a message; None: there is none, and no console either.
+        console: bytes of console text that are kept; the oldest are dropped.
+    """
+
+    def __init__(self, limit, prefix=PREFIX, console=1024):
+        self.text = bytearray()
+        self.ctrl_c = False  # a Ctrl-C came outside of messages; the reader clears this
+        self.errors = 0  # messages that were given up
+        self.dropped = 0  # bytes of text that nobody took in time
+        self._limit = limit
+        self._prefix = prefix
+        self._console = console
+        self._buf = bytearray()
+        self.reset()
+
+    def reset(self):
+        """Forget a half message: the link starts anew. Text stays."""
+        self._buf = bytearray()
+        self._at = 0  # first byte not dealt with; while inside, behind the prefix
+        self._pos = 0  # while inside: where the next object starts, maybe beyond the data
+        self._todo = 0  # while inside: objects to step over
+        self._stale = 0  # bytes before this were inside of a message that failed
+        self.inside = False  # a message has begun and is not complete
+
+    def feed(self, chunk):
+        """Append what has arrived; then call `next` until it returns None."""
+        at = self._at
+        buf = self._buf
+        if at:
+            buf[0:at] = b""
+            self._at = 0
+            self._pos -= at
+            self._stale = max(0, self._stale - at)
+        buf.extend(chunk)
+
+    def next(self):
+        """Return the next message, a bytes object without prefix; None: feed more."""
+        while self.inside or self._begin():
+            if not self._scan():
+                self._fail()
+            elif self._todo or self._pos > len(self._buf):
+                return None
+            else:
+                at = self._at
+                self._at = self._pos
+                self.inside = False
+                return bytes(memoryview(self._buf)[at : self._pos])
+        return None
+
+    def expire(self):
+        """Nothing came for too long inside of a message: give it up. Then call `next`."""
+        if self.inside:
+            self._fail()
+
+    def _begin(self):
+        buf = self._buf
+        at = self._at
+        if at >= len(buf):
+            return False
+        if self._prefix is not None:
+            if buf[at] != self._prefix:
+                at = self._find(at)
+                self._console_text(self._at, at)
+                self._at = at
+                if at == len(buf):
+                    return False
+            at += 1
+        self._at = self._pos = at
+        self._todo = 1
+        self.inside = True
+        return True
+
+    def _find(self, at):
+        buf = self._buf
+        n = len(buf)
+        while at < n and buf[at] != self._prefix:
+            at += 1
+        return at
+
+    def _console_text(self, start, end):
+        new = bytes(memoryview(self._buf)[start:end])
+        # What was taken for a message may contain any byte: no Ctrl-C in there.
+        if start >= self._stale and _CTRL_C in new:
+            self.ctrl_c = True
+        text = self.text
+        text.extend(new)
+        over = len(text) - self._console
+        if over > 0:
+            text[0:over] = b""
+            self.dropped += over
+
+    def _scan(self):
+        """Step over the objects that are there; False: this is no message."""
+        buf = self._buf
+        end = len(buf)
+        pos = self._pos
+        todo = self._todo
+        while todo and pos < end:
+            c = buf[pos]
+            if c < 0x80 or c >= 0xE0:
+                pos += 1
+            elif c < 0xA0:
+                pos += 1
+                todo += c & 15 if c >= 0x90 else 2 * (c & 15)
+            elif c < 0xC0:
+                pos += 1 + (c & 31)
+            else:
+                head = _HEAD[c - 0xC0]
+                size = _SIZE[c - 0xC0]
+                if head == 0:
+                    return False
+                if pos + size >= end:  # the length field has not arrived
+                    break
+                n = 0
+                for i in range(pos + 1, pos + 1 + size):
+                    n = n << 8 | buf[i]
+                pos += head
+                if c < 0xDC:
+                    pos += n
+                else:
+                    todo += n if c < 0xDE else 2 * n
+            todo -= 1
+        self._pos = pos
+        self._todo = todo
+        # Each object that is missing has at least one byte.
+        return pos + todo - self._at <= self._limit
+
+    def _fail(self):
+        self.errors += 1
+        self._stale = len(self._buf)
+        self.inside = False
+        if self._prefix is None:
+            self._at += 1

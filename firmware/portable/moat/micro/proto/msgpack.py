@@ -1,0 +1,142 @@
+"""MsgpackMsgBuf: objects over a byte stream, console text passing through beside them."""
+
+from msgpack import packb, unpackb
+
+from moat.micro import rt
+from moat.micro.errors import InUseError, LinkReset
+from moat.micro.proto._msgpack import PREFIX, Decoder
+from moat.micro.proto.stack import StackedMsg
+
+
+class MsgpackMsgBuf(StackedMsg):
+    """Translates structured messages to MessagePack on the byte stream `parent`.
+
+    What is no message is console text: it can be read with `crd` while some task is in `recv`,
+    and `cwr` sends it, never into the middle of a message. Several tasks may send.
+
+    What is not MessagePack, or exceeds `limit`, is skipped and counted in `errors`.
+
+    Args:
+        parent: the byte stream below.
+        limit: bytes of the longest message that is accepted.
+        prefix: the byte in front of each message, None to have none (and no console).
+        gap_ms: silence inside of a message after which it is given up.
+        chunk: bytes that are read at once.
+        console: bytes of console text that are kept for `crd`; the oldest are dropped.
+        ctrl_c: called when the byte 0x03 arrives outside of messages; may raise.
+    """
+
+    def __init__(
+        self, parent, limit=4096, prefix=PREFIX, gap_ms=100, chunk=256, console=1024, ctrl_c=None
+    ):
+        super().__init__(parent)
+        self._prefix = b"" if prefix is None else bytes((prefix,))
+        self._gap_ms = gap_ms
+        self._chunk = chunk
+        self._ctrl_c = ctrl_c
+        self._decoder = Decoder(limit, prefix, console)
+        self._undecodable = 0
+
+    @property
+    def errors(self):
+        """Messages that were skipped since this object was made."""
+        return self._decoder.errors + self._undecodable
+
+    @property
+    def inside(self):
+        """True while a message has arrived in part."""
+        return self._decoder.inside
+
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        async with self.parent as self.s:
+            self._decoder.reset()
+            self._buf = memoryview(bytearray(self._chunk))
+            self._reading = self._writing = self._ended = False
+            self._text = rt.Event()  # console text has come, or the end
+            self._written = rt.Event()  # whoever was writing is done
+            yield self
+
+    async def recv(self):
+        """Wait for the next message and return it.
+
+        EOFError: the stream has ended. LinkReset: see proto.stack. InUseError: another
+        task is in `recv`.
+        """
+        if self._reading:
+            raise InUseError("somebody reads messages already")
+        self._reading = True
+        decoder = self._decoder
+        try:
+            while True:
+                span = decoder.next()
+                if span is not None:
+                    try:
+                        return unpackb(span)
+                    except ValueError:  # bad text, a key that cannot be one, too deep
+                        self._undecodable += 1
+                else:
+                    if decoder.text:
+                        self._console()
+                    await self._fill()
+        finally:
+            self._reading = False
+
+    def _console(self):
+        self._text.set()
+        if self._decoder.ctrl_c:
+            self._decoder.ctrl_c = False
+            if self._ctrl_c is not None:
+                self._ctrl_c()
+
+    async def _fill(self):
+        decoder = self._decoder
+        try:
+            if decoder.inside:
+                async with rt.timeout_ms(self._gap_ms):
+                    n = await self.s.rd(self._buf)
+            else:
+                n = await self.s.rd(self._buf)
+        except rt.TimeoutError:
+            decoder.expire()
+        except LinkReset:
+            decoder.reset()
+            raise
+        except EOFError:
+            self._ended = True
+            self._text.set()
+            raise
+        else:
+            decoder.feed(self._buf[:n])
+
+    async def send(self, msg):
+        """Send one object. TypeError: MessagePack cannot express it, nothing was sent."""
+        await self._write(self._prefix + packb(msg))
+
+    async def crd(self, buf):
+        """See Base.crd. One task reads."""
+        text = self._decoder.text
+        while not text:
+            if self._ended:
+                raise EOFError
+            self._text.clear()
+            await self._text.wait()
+        n = min(len(text), len(buf))
+        buf[:n] = text[:n]
+        text[0:n] = b""
+        return n
+
+    async def cwr(self, buf):
+        """See Base.cwr; `buf` should not contain the prefix byte."""
+        await self._write(buf)
+
+    async def _write(self, data):
+        while self._writing:
+            self._written.clear()
+            await self._written.wait()
+        self._writing = True
+        try:
+            await self.s.wr(data)
+        finally:
+            self._writing = False
+            self._written.set()

@@ -1,0 +1,163 @@
+"""The base classes of all streams, and their contracts.
+
+Three kinds, by what they carry:
+
+    Buf   unstructured bytes      rd(buf) -> n     wr(buf)
+    Blk   one message as bytes    rcv() -> bytes   snd(buf)
+    Msg   one message as object   recv() -> obj    send(obj)
+
+and console bytes beside any of them: crd(buf) -> n, cwr(buf).
+
+Every stream is an async context manager around the next lower one, its `parent`; what that
+one's context gave is `s`. A stream can be entered again after it was left.
+
+For all of them:
+
+* One task reads and one task writes at a time; a second reader gets InUseError.
+* The peer's orderly end is EOFError, a broken link LinkLost. A link that was replaced below
+  raises LinkReset once; what was under way is lost, the stream goes on.
+* Cancelling a read loses nothing that has arrived. Cancelling a write never leaves a part of
+  a message behind: it is finished ahead of the next one, or the link breaks.
+"""
+
+from moat.micro import rt
+from moat.micro.errors import InUseError, NoConsoleError
+
+
+class Base:
+    """An async context manager; subclasses override `_ctx`."""
+
+    parent = None
+    s = None
+    _cm = None
+
+    async def __aenter__(self):
+        """Open the stream. InUseError: it is open already."""
+        if self._cm is not None:
+            raise InUseError("%s is open already" % type(self).__name__)
+        self._cm = cm = self._ctx()
+        try:
+            return await cm.__aenter__()
+        except BaseException:
+            self._cm = None
+            raise
+
+    async def __aexit__(self, et, exc, tb):
+        """Close the stream; tasks and lower layers that it opened are gone afterwards."""
+        try:
+            return await self._cm.__aexit__(et, exc, tb)
+        finally:
+            self._cm = None
+
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        yield self
+
+    async def crd(self, buf):
+        """Read console bytes into `buf`; returns their number, at least 1.
+
+        They are split off while another task reads messages: somebody has to do that.
+        EOFError: the link has ended. NoConsoleError: this stream carries no console.
+        """
+        raise NoConsoleError(type(self).__name__)
+
+    async def cwr(self, buf):
+        """Write `buf` as console bytes, never into the middle of a message."""
+        raise NoConsoleError(type(self).__name__)
+
+
+class BaseBuf(Base):
+    """A byte stream at the bottom of a stack; override rd, wr and _ctx."""
+
+    async def rd(self, buf):
+        """Wait for data, put what is there into `buf`; returns its length, at least 1.
+
+        EOFError: nothing more will arrive.
+        """
+        raise NotImplementedError
+
+    async def wr(self, buf):
+        """Write all of `buf`; returns when it is handed on, and `buf` may be reused."""
+        raise NotImplementedError
+
+
+class BaseBlk(Base):
+    """A stream of byte blocks at the bottom of a stack; override rcv, snd and _ctx."""
+
+    async def rcv(self):
+        """Wait for one block and return it."""
+        raise NotImplementedError
+
+    async def snd(self, buf):
+        """Send `buf` as one block. MessageTooLongError: nothing was sent."""
+        raise NotImplementedError
+
+
+class BaseMsg(Base):
+    """A stream of objects at the bottom of a stack; override recv, send and _ctx."""
+
+    async def recv(self):
+        """Wait for one message and return it."""
+        raise NotImplementedError
+
+    async def send(self, msg):
+        """Send one message. MessageTooLongError: nothing was sent."""
+        raise NotImplementedError
+
+
+class Stacked(Base):
+    """A stream on top of another, `parent`; forwards console data."""
+
+    def __init__(self, parent):
+        self.parent = parent
+
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        async with self.parent as self.s:
+            yield self
+
+    # Plain functions that hand on the lower layer's awaitable: no coroutine of their own.
+
+    def crd(self, buf):
+        """Forward to the layer below."""
+        return self.s.crd(buf)
+
+    def cwr(self, buf):
+        """Forward to the layer below."""
+        return self.s.cwr(buf)
+
+
+class StackedBuf(Stacked):
+    """A byte stream on top of another; forwards everything unless overridden."""
+
+    def rd(self, buf):
+        """Forward to the layer below."""
+        return self.s.rd(buf)
+
+    def wr(self, buf):
+        """Forward to the layer below."""
+        return self.s.wr(buf)
+
+
+class StackedBlk(Stacked):
+    """A block stream on top of another; forwards everything unless overridden."""
+
+    def rcv(self):
+        """Forward to the layer below."""
+        return self.s.rcv()
+
+    def snd(self, buf):
+        """Forward to the layer below."""
+        return self.s.snd(buf)
+
+
+class StackedMsg(Stacked):
+    """A message stream on top of another; forwards everything unless overridden."""
+
+    def recv(self):
+        """Forward to the layer below."""
+        return self.s.recv()
+
+    def send(self, msg):
+        """Forward to the layer below."""
+        return self.s.send(msg)

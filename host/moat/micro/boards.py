@@ -1,0 +1,225 @@
+"""The boards: what their board.toml says. Nothing else reads these files."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+__all__ = ("Board", "BoardError", "Need", "all_boards", "build_dir", "load", "root")
+
+_HERE = Path(__file__).resolve()
+_INSTALLED = _HERE.parent / "_boards"
+_FLASH = ("run",)
+
+
+class BoardError(Exception):
+    """There is no such board, or its board.toml is not as it should be."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """A program that building or running a board needs.
+
+    With `file`, `tool` is a C compiler that must have this file in its library folders.
+    `package` names the Debian packages (separated by spaces) that bring it.
+    """
+
+    tool: str
+    package: str
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to start an image on this machine.
+
+    `command` is the argument list; `serial` has, for each kind of console (stdio, pty,
+    socket), the arguments to append. `{image}` and `{socket}` stand for paths.
+    """
+
+    command: tuple[str, ...]
+    serial: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+
+@dataclass(frozen=True)
+class Board:
+    """The facts about one board."""
+
+    name: str
+    title: str
+    mcu: str
+    port: str
+    """MicroPython's port."""
+    image: str
+    """File name of the image within the board's build folder."""
+    flash: str
+    """How the image gets onto the board; "run": it is started on this machine."""
+    link: str
+    """What a host talks to it through."""
+    needs: tuple[Need, ...]
+    build: dict[str, str]
+    """Variables for the port's Makefile."""
+    run: Run
+    folder: Path
+    """Where the board's files are."""
+
+    @property
+    def image_path(self) -> Path:
+        """Where `make build` puts the image; it need not exist."""
+        return build_dir() / self.name / self.image
+
+    def command(self, serial: str = "stdio", *, socket: str | Path = "") -> list[str]:
+        """The command that starts the image with its console on stdio, a pty or a socket.
+
+        Raises:
+            BoardError: this board has no such console.
+        """
+        try:
+            args = self.run.command + self.run.serial[serial]
+        except KeyError:
+            known = ", ".join(self.run.serial)
+            raise BoardError(f"{self.name}: no {serial!r} console; it has: {known}") from None
+        values = {"{image}": str(self.image_path), "{socket}": str(socket)}
+        return [_fill(arg, values) for arg in args]
+
+
+def root() -> Path | None:
+    """The folder of the checkout this module runs from; None when it was installed."""
+    top = _HERE.parents[3]
+    return top if (top / "boards").is_dir() and not _INSTALLED.is_dir() else None
+
+
+def build_dir() -> Path:
+    """Where images are: MOAT_BUILD, else build/ in the checkout or the current folder."""
+    env = os.environ.get("MOAT_BUILD")
+    return Path(env).absolute() if env else (root() or Path.cwd()) / "build"
+
+
+def all_boards() -> list[Board]:
+    """Every board, by name.
+
+    Raises:
+        BoardError: a board.toml is malformed.
+    """
+    return [load(name) for name in _names()]
+
+
+def load(name: str) -> Board:
+    """The board of this name.
+
+    Raises:
+        BoardError: there is none (the message lists the names), or its file is malformed.
+    """
+    names = _names()
+    if name not in names:
+        raise BoardError(f"unknown board {name!r}; there are: {', '.join(names) or 'none'}")
+    return parse(_boards_dir() / name / "board.toml")
+
+
+def parse(path: Path) -> Board:
+    """Read one board.toml; the board is named after its folder.
+
+    Raises:
+        BoardError: names the file and the key that is wrong.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        raise BoardError(f"{path}: {err}") from None
+    table = _Table(path, "", data)
+    build, run = table.table("build"), table.table("run")
+    make = build.table("make")
+    board = Board(
+        name=path.parent.name,
+        title=table.text("title"),
+        mcu=table.text("mcu"),
+        port=table.text("port"),
+        image=table.text("image"),
+        flash=table.text("flash", _FLASH),
+        link=table.text("link"),
+        needs=tuple(_need(item) for item in table.tables("needs")),
+        build={key: make.text(key) for key in list(make.data)},
+        run=_run(run),
+        folder=path.parent,
+    )
+    for part in (table, build, make, run):
+        part.end()
+    return board
+
+
+def _boards_dir() -> Path:
+    top = root()
+    return top / "boards" if top else _INSTALLED
+
+
+def _names() -> list[str]:
+    return sorted(path.parent.name for path in _boards_dir().glob("*/board.toml"))
+
+
+def _fill(arg: str, values: dict[str, str]) -> str:
+    for key, value in values.items():
+        arg = arg.replace(key, value)
+    return arg
+
+
+def _need(table: _Table) -> Need:
+    need = Need(table.text("tool"), table.text("package"), table.text("file", default=""))
+    table.end()
+    return need
+
+
+def _run(table: _Table) -> Run:
+    serial = table.table("serial")
+    return Run(table.texts("command"), {key: serial.texts(key) for key in list(serial.data)})
+
+
+class _Table:
+    """A TOML table whose keys are taken one by one, so that what is left over is an error."""
+
+    def __init__(self, path: Path, prefix: str, data: dict[str, Any]) -> None:
+        self.path = path
+        self.prefix = prefix
+        self.data = data
+
+    def fail(self, key: str, what: str) -> BoardError:
+        return BoardError(f"{self.path}: {self.prefix}{key} {what}")
+
+    def take(self, key: str, kind: type, what: str, default: Any = None) -> Any:
+        value = self.data.pop(key, default)
+        if value is None:
+            raise self.fail(key, "is missing")
+        if not isinstance(value, kind):
+            raise self.fail(key, f"must be {what}")
+        return value
+
+    def text(
+        self, key: str, allowed: tuple[str, ...] | None = None, *, default: str | None = None
+    ) -> str:
+        value = cast(str, self.take(key, str, "a string", default))
+        if allowed and value not in allowed:
+            raise self.fail(key, f"is {value!r}, not one of: {', '.join(allowed)}")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = cast("list[Any]", self.take(key, list, "a list of strings"))
+        if not all(isinstance(item, str) for item in value):
+            raise self.fail(key, "must be a list of strings")
+        return tuple(value)
+
+    def table(self, key: str) -> _Table:
+        data = cast("dict[str, Any]", self.take(key, dict, "a table"))
+        return _Table(self.path, f"{self.prefix}{key}.", data)
+
+    def tables(self, key: str) -> list[_Table]:
+        value = cast("list[Any]", self.take(key, list, "a list of tables"))
+        if not all(isinstance(item, dict) for item in value):
+            raise self.fail(key, "must be a list of tables")
+        return [_Table(self.path, f"{self.prefix}{key}[{i}].", v) for i, v in enumerate(value)]
+
+    def end(self) -> None:
+        """Raise BoardError when a key was not taken."""
+        for key in self.data:
+            raise self.fail(key, "is not known")

@@ -1,0 +1,141 @@
+"""`connect` to a device, and use its commands as objects.
+
+    async with connect("emu:unix") as dev:
+        print(await dev.sys.ping(m=1))
+        async with dev.demo.count(10) as values:
+            async for value in values:
+                print(value)
+"""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from moat.micro import rt
+from moat.micro.cmd.msg import CmdMsg
+from moat.micro.cmd.stream import Stream
+from moat.micro.cmd.tree import Dispatch
+from moat.micro.errors import LinkLost
+from moat.micro.proto.msgpack import MsgpackMsgBuf
+from moat.micro.proto.stack import BaseBuf
+from moat.micro.target import link_to
+
+__all__ = ["Call", "Command", "Device", "connect"]
+
+# What a host can afford.
+_LIMIT = 1 << 20
+_CHUNK = _WINDOW = _CONSOLE = 1 << 16
+
+
+class Call:
+    """A call that has not been made yet: await it, or enter it as a stream."""
+
+    def __init__(self, cmd: CmdMsg, path: list[Any], args: tuple[Any, ...], kw: dict[str, Any]):
+        self._cmd = cmd
+        self._path = path
+        self._args = args
+        self._kw = kw
+        self._stream: Stream | None = None
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._cmd.call(self._path, *self._args, **self._kw).__await__()
+
+    async def __aenter__(self) -> Stream:
+        self._stream = self._cmd.stream(self._path, *self._args, **self._kw)
+        return await self._stream.__aenter__()
+
+    async def __aexit__(self, *exc: Any) -> None:
+        assert self._stream is not None
+        await self._stream.__aexit__(*exc)
+
+
+class Command:
+    """A path into the tree of a device; attributes and items lead deeper, a call calls."""
+
+    def __init__(self, cmd: CmdMsg, path: tuple[Any, ...]) -> None:
+        self._cmd = cmd
+        self._path = path
+
+    def __getattr__(self, name: str) -> Command:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Command(self._cmd, (*self._path, name))
+
+    def __getitem__(self, item: str | int) -> Command:
+        return Command(self._cmd, (*self._path, item))
+
+    def __call__(self, *args: Any, **kw: Any) -> Call:
+        return Call(self._cmd, list(self._path), args, kw)
+
+    def __repr__(self) -> str:
+        return f"<command {'.'.join(str(p) for p in self._path)}>"
+
+
+class Device(Command):
+    """A device that is connected; its attributes are its apps."""
+
+    def __init__(self, cmd: CmdMsg) -> None:
+        super().__init__(cmd, ())
+
+    def call(self, path: Sequence[Any], *args: Any, **kw: Any) -> Call:
+        """Call, or stream from, the command at `path`, a list of names."""
+        return Call(self._cmd, list(path), args, kw)
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+@asynccontextmanager
+async def connect(
+    target: str | BaseBuf,
+    *,
+    console: Callable[[str], object] = _to_stderr,
+    root: Dispatch | None = None,
+    timeout: float = 10,
+) -> AsyncIterator[Device]:
+    """Connect to a device; leaving the context disconnects, or ends what it has started.
+
+    Args:
+        target: the name of the device, see `target.link_to`, or a byte stream that leads to it.
+        console: is called with the text that the device prints; by default it goes to stderr.
+        root: commands that the device may call.
+        timeout: seconds until the stack on the device has to answer.
+
+    Raises:
+        TargetError: there is no such target.
+        LinkLost: the device cannot be reached, or does not answer in time.
+        ProtocolError: it speaks another version of the protocol.
+    """
+    link = link_to(target) if isinstance(target, str) else target
+    msg = MsgpackMsgBuf(link, limit=_LIMIT, chunk=_CHUNK, console=_CONSOLE)
+    async with (
+        CmdMsg(msg, root, limit=_LIMIT, window=_WINDOW) as cmd,
+        rt.TaskGroup() as tasks,
+    ):
+        tasks.start_soon(_read_console, msg, console)
+        try:
+            async with rt.timeout_ms(int(timeout * 1000)):
+                await cmd.ready()
+        except TimeoutError:
+            raise LinkLost(
+                f"{target} has not answered in {timeout:g} seconds: does the stack run there?"
+            ) from None
+        yield Device(cmd)
+        tasks.cancel()
+
+
+async def _read_console(msg: MsgpackMsgBuf, console: Callable[[str], object]) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    buf = memoryview(bytearray(4096))
+    while True:
+        try:
+            n = await msg.crd(buf)
+        except EOFError:
+            return
+        console(decoder.decode(buf[:n]))

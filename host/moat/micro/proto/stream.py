@@ -1,0 +1,147 @@
+"""Byte streams on CPython, over anyio.
+
+The device's proto/stream.py has the counterparts on MicroPython.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from subprocess import PIPE
+from typing import Any
+
+import anyio
+from anyio.abc import ByteStream, Process
+from anyio.streams.stapled import StapledByteStream
+
+from moat.micro import rt
+from moat.micro.errors import InUseError, LinkLost
+from moat.micro.proto.stack import BaseBuf
+
+__all__ = ["AnyioBuf", "ProcessBuf"]
+
+# A process is given this long to end by itself when its input is closed, then when told to.
+_EXIT_S = 1.0
+_STDERR_TAIL = 2000
+
+
+class AnyioBuf(BaseBuf):
+    """A byte stream over an anyio stream `s`; set that in `_ctx`.
+
+    anyio's errors arrive as those of the stack: EOFError at the peer's orderly end, LinkLost
+    when the link is broken or closed, InUseError for a second reader.
+
+    A write is never cancelled half-way: it is finished first, and when the peer takes nothing
+    for `stall_s` seconds the link counts as lost.
+    """
+
+    s: ByteStream | Any = None
+    stall_s = 30.0
+
+    async def rd(self, buf: Any) -> int:
+        """See BaseBuf.rd."""
+        try:
+            data = await self.s.receive(len(buf))
+        except anyio.EndOfStream:
+            raise EOFError from None
+        except anyio.BusyResourceError:
+            raise InUseError("somebody reads already") from None
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
+            raise LinkLost(str(exc) or "the link is broken") from exc
+        n = len(data)
+        buf[:n] = data
+        return n
+
+    async def wr(self, buf: Any) -> None:
+        """See BaseBuf.wr."""
+        try:
+            with anyio.move_on_after(self.stall_s, shield=True) as scope:
+                await self.s.send(buf)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
+            raise LinkLost(str(exc) or "the link is broken") from exc
+        if scope.cancelled_caught:
+            await self.s.aclose()
+            raise LinkLost(f"the peer has taken no data for {self.stall_s:g} seconds")
+
+
+class ProcessBuf(AnyioBuf):
+    """A byte stream to stdin and from stdout of a process; override `argv`.
+
+    Leaving the context closes the process's stdin, and ends the process if that does not.
+    Its stderr is kept apart: when the process dies, the end of it is part of the error.
+    """
+
+    argv: Sequence[str] = ()
+    env: Mapping[str, str] | None = None
+    cwd: str | None = None
+    process: Process | None = None
+
+    @asynccontextmanager
+    async def _ctx(self) -> AsyncIterator[ProcessBuf]:
+        self._stderr = bytearray()
+        try:
+            process = await anyio.open_process(
+                _with_parent(self.argv), stdin=PIPE, stdout=PIPE, stderr=PIPE,
+                cwd=self.cwd, env=self.env,
+            )  # fmt: skip
+        except OSError as exc:
+            raise LinkLost(f"cannot start {self.argv[0]}: {exc.strerror}") from exc
+        self.process = process
+        assert process.stdin is not None and process.stdout is not None
+        self.s = StapledByteStream(process.stdin, process.stdout)
+        try:
+            async with rt.TaskGroup() as tasks:
+                tasks.start_soon(self._collect_stderr, process)
+                try:
+                    yield self
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await self._stop(process)
+                    tasks.cancel()
+        finally:
+            self.process = None
+
+    async def rd(self, buf: Any) -> int:
+        """See BaseBuf.rd. LinkLost: the process has failed, and how."""
+        try:
+            return await super().rd(buf)
+        except EOFError:
+            await self._check_exit()
+            raise
+
+    async def _check_exit(self) -> None:
+        status = None
+        if self.process is not None:
+            with anyio.move_on_after(_EXIT_S):
+                status = await self.process.wait()
+        if status:
+            how = f"with status {status}" if status > 0 else f"by signal {-status}"
+            said = self._stderr.decode(errors="replace").strip()
+            raise LinkLost(f"{self.argv[0]} has ended {how}{': ' + said if said else ''}")
+
+    async def _collect_stderr(self, process: Process) -> None:
+        assert process.stderr is not None
+        async for chunk in process.stderr:
+            self._stderr += chunk
+            del self._stderr[:-_STDERR_TAIL]
+
+    async def _stop(self, process: Process) -> None:
+        assert process.stdin is not None
+        try:
+            await process.stdin.aclose()
+        except (anyio.BrokenResourceError, OSError):
+            pass  # it is gone already
+        for end in (lambda: None, process.terminate, process.kill):
+            if process.returncode is None:
+                end()
+            with anyio.move_on_after(_EXIT_S):
+                await process.wait()
+                break
+        await process.aclose()
+
+
+def _with_parent(argv: Sequence[str]) -> Sequence[str]:
+    """Have the kernel end the process when we are killed: an emulator would run on for ever."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else argv

@@ -1,0 +1,201 @@
+"""Build a board's image, and mpy-cross, with MicroPython's own Makefiles.
+
+    python3 -m tools.build BOARD
+
+Images go to MOAT_BUILD/BOARD/; the Makefile gives each version of MicroPython a folder of its
+own. V=1 shows what the compilers say; else it is in MOAT_BUILD/BOARD.log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from moat.micro.boards import Board, load
+from tools import fetch, setup
+from tools.common import ROOT, ToolError, build_dir, lock, main, run, say, shown
+
+__all__ = ("build", "mpy_cross")
+
+# What make hands to sub-makes (a BOARD=… of ours would override MicroPython's), and
+# variables that mean something to MicroPython's Makefiles.
+_NOT_PASSED = (
+    "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MAKEFILES", "BOARD", "BUILD", "DEBUG",
+    "FROZEN_MANIFEST", "MPY_DIR", "VARIANT", "VARIANT_DIR", "V",
+)  # fmt: skip
+
+
+def build(board: Board) -> Path:
+    """Build the image and return its path; nothing is done when nothing changed.
+
+    Raises:
+        ToolError: a tool is missing, the source cannot be got, or the build failed.
+    """
+    setup.ensure_board(board)
+    source = fetch.source()
+    out = build_dir() / board.name
+    with lock(build_dir() / f".{board.name}.lock"):
+        cross = mpy_cross(source)
+        state = _State(board, source, out)
+        if state.is_current():
+            return board.image_path
+        state.drop_stale()
+        began = time.monotonic()
+        _make(source / "ports" / board.port, out, _variables(board, source, out), source, cross)
+        if not board.image_path.is_file():
+            raise ToolError(f"{board.name}: the build made no {shown(board.image_path)}")
+        state.save()
+        say(f"{board.name}: {shown(board.image_path)} ({time.monotonic() - began:.0f} s)")
+    return board.image_path
+
+
+def mpy_cross(source: Path) -> Path:
+    """Build mpy-cross from the same source, once, and return its path."""
+    out = build_dir() / "mpy-cross"
+    program, stamp = out / "mpy-cross", out / "source"
+    with lock(build_dir() / ".mpy-cross.lock"):
+        if not program.is_file() or not stamp.is_file() or stamp.read_text() != str(source):
+            shutil.rmtree(out, ignore_errors=True)
+            _make(source / "mpy-cross", out, {}, source, None)
+            stamp.write_text(str(source))
+    return program
+
+
+def _variables(board: Board, source: Path, out: Path) -> dict[str, str]:
+    """The port's variables: where our files are."""
+    libs = build_dir() / "micropython-lib"  # an empty one: a manifest may not require()
+    libs.mkdir(exist_ok=True)
+    (libs / "README.md").touch()
+    values = {
+        "FROZEN_MANIFEST": str(board.folder / "manifest.py"),
+        "MPY_LIB_DIR": str(libs),
+        "USER_C_MODULES": str(ROOT / "firmware" / "native"),
+    }
+    if board.port == "unix":
+        values["VARIANT_DIR"] = str(board.folder)
+    else:
+        values |= {"BOARD": board.name, "BOARD_DIR": str(board.folder)}
+    return values | board.build
+
+
+def _environment(source: Path, cross: Path | None) -> dict[str, str]:
+    env = {key: value for key, value in os.environ.items() if key not in _NOT_PASSED}
+    # The date in the banner is the source's: the image does not change with the day.
+    env["SOURCE_DATE_EPOCH"] = str(int((source / "py" / "mpconfig.h").stat().st_mtime))
+    if not (source / ".git").exists():
+        # Or git would describe the repository around it, which is ours.
+        env["MICROPY_GIT_TAG"] = f"v{fetch.tree_version(source)}"
+    if cross:
+        env["MICROPY_MPYCROSS"] = str(cross)
+    return env
+
+
+def _make(
+    folder: Path, out: Path, values: dict[str, str], source: Path, cross: Path | None
+) -> None:
+    if not folder.is_dir():
+        raise ToolError(f"{source} has no {folder.relative_to(source)}")
+    log = out.with_suffix(".log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    jobs = len(os.sched_getaffinity(0))
+    command = ["make", "-C", str(folder), f"-j{jobs}", f"BUILD={out}"]
+    command += [f"{key}={value}" for key, value in values.items()]
+    with log.open("w") as file:
+        to = None if os.environ.get("V") else file
+        done = subprocess.run(
+            command, env=_environment(source, cross), stdin=subprocess.DEVNULL,
+            stdout=to, stderr=subprocess.STDOUT if to else None, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        raise ToolError(f"building {out.name} failed{_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    """What went wrong, from a log; the whole of it is named."""
+    text = log.read_text(errors="replace").splitlines()
+    if not text:
+        return ""
+    marks = [i for i, line in enumerate(text) if "rror" in line or "***" in line]
+    first = max(0, (marks or [len(text) - 15])[0] - 3)
+    return "; see " + shown(log) + "\n" + "\n".join(text[first : first + 20])
+
+
+class _State:
+    """What an image was built from: MicroPython's Makefiles do not notice all of it."""
+
+    def __init__(self, board: Board, source: Path, out: Path) -> None:
+        self.out = out
+        self.image = board.image_path
+        self.given = bool(os.environ.get("MPY_DIR"))  # its own files may change, too
+        manifests = [ROOT / "manifest.py", board.folder / "manifest.py"]
+        sources = sorted(
+            path for path in (ROOT / "firmware").rglob("*") if path.suffix in (".py", ".c", ".h")
+        )
+        facts = [p for p in sorted(board.folder.iterdir()) if p.is_file() and p not in manifests]
+        facts += sorted((ROOT / "firmware" / "native").rglob("micropython.mk"))
+        self.parts = {
+            "config": _digest(facts, str(source), _compiler(board)),
+            "manifest": _digest(manifests),
+            "names": _digest((), *(str(p) for p in sources if p.suffix == ".py")),
+            "times": _digest((), *(f"{p} {p.stat().st_mtime_ns}" for p in sources)),
+        }
+
+    def _saved(self) -> dict[str, str]:
+        try:
+            lines = (self.out / "moat.state").read_text().splitlines()
+        except OSError:
+            return {}
+        return dict(line.split(" ", 1) for line in lines)
+
+    def is_current(self) -> bool:
+        """Whether the image is there and was built from exactly this."""
+        return not self.given and self.image.is_file() and self._saved() == self.parts
+
+    def drop_stale(self) -> None:
+        """Remove what would wrongly be kept."""
+        saved = self._saved()
+        (self.out / "moat.state").unlink(missing_ok=True)
+        if saved.get("config") != self.parts["config"]:
+            shutil.rmtree(self.out, ignore_errors=True)
+        if saved.get("manifest") != self.parts["manifest"]:  # the optimisation level
+            shutil.rmtree(self.out / "frozen_mpy", ignore_errors=True)
+        if saved.get("names") != self.parts["names"]:  # a file is gone
+            (self.out / "frozen_content.c").unlink(missing_ok=True)
+
+    def save(self) -> None:
+        """Remember, after a build that went well."""
+        text = "\n".join(f"{key} {value}" for key, value in self.parts.items())
+        (self.out / "moat.state").write_text(text)
+
+
+def _compiler(board: Board) -> str:
+    """Path and version of the board's compiler, which is the first of its needs."""
+    if not board.needs:
+        return ""
+    tool = board.needs[0].tool
+    return f"{shutil.which(tool)} {run([tool, '--version']).stdout}"
+
+
+def _digest(paths: Iterable[Path], *texts: str) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(str(path).encode() + b"\0" + path.read_bytes())
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _main(args: list[str]) -> None:
+    if not args:
+        raise ToolError("name a board: python3 -m tools.build BOARD")
+    for name in args:
+        build(load(name))
+
+
+if __name__ == "__main__":
+    main(_main)
