@@ -1,5 +1,70 @@
 # SPDX-License-Identifier: Apache-2.0
+# The front door. The work is done in tools/, what it makes is below build/.
+
 BOARD ?= unix
-PY := python3
-build: ; @$(PY) -m tools.build $(BOARD)
-.PHONY: build
+MPY ?= 1.25.0
+PYTHON ?= python3
+BOARDS := $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/board.toml))))
+
+# Each version of MicroPython has a folder of images of its own.
+MOAT_BUILD ?= $(CURDIR)/build$(if $(MPY_DIR),/mpy-dir,$(if $(filter-out 1.25.0,$(MPY)),/mpy-$(MPY)))
+export MPY MPY_DIR MPY_GIT MOAT_BUILD ONLY
+
+VENV := build/venv/bin
+TOOL := $(PYTHON) -m tools
+STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help boards venv build images run shell demo test check bench size clean distclean
+
+help: ## this list
+	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@echo "BOARD is one of: $(BOARDS) (now: $(BOARD)). Everything that a target needs is set up by it."
+
+boards: venv ## the table of boards: MCU, image, how it is flashed or run, what it needs
+	@$(VENV)/python -m tools.boards
+
+venv: ## the virtual environment, build/venv
+	@$(TOOL).setup --venv
+
+build: ## the image of BOARD
+	@$(TOOL).build $(BOARD)
+
+images: ## the images of all boards
+	@$(TOOL).build $(BOARDS)
+
+run: build ## start the image of BOARD on this terminal; Ctrl-] leaves
+	@$(TOOL).terminal run $(BOARD)
+
+shell: build ## MicroPython's normal REPL on the image of BOARD; Ctrl-] leaves
+	@$(TOOL).terminal shell $(BOARD)
+
+demo: venv ## a host script talks to the unix image
+	@$(TOOL).build unix
+	@$(VENV)/python examples/demo.py
+
+test: venv images ## all tests; ARGS=… for pytest, e.g. ARGS="tests/unit -k name"
+	@$(VENV)/python -m pytest $(ARGS)
+
+check: venv ## format, lint, spelling, types
+	@$(VENV)/ruff format --check
+	@$(VENV)/ruff check
+	@$(VENV)/codespell
+	@$(VENV)/basedpyright --pythonpath $(VENV)/python
+	@$(VENV)/basedpyright --pythonpath $(VENV)/python -p pyright-device.json --typeshedpath "$(STUBS)"
+
+bench: venv images ## all benchmarks, or ONLY=name; results in build/bench.json
+	@$(VENV)/python bench/run.py
+
+size: build ## text, data, bss, frozen bytes and free heap of BOARD
+	@$(TOOL).size $(BOARD)
+
+clean: ## remove what was built; downloads and the virtual environment stay
+	@if [ -d build ]; then \
+	    find build -mindepth 1 -maxdepth 1 ! -name download ! -name src ! -name venv -exec rm -rf {} +; fi
+	@rm -rf dist
+
+distclean: ## remove everything that was made or downloaded
+	@rm -rf build dist

@@ -42,7 +42,7 @@ class Source:
 
 
 def _one_line(line: str) -> Source | None:
-    match = _LINE.fullmatch(line.split("#")[0].strip())
+    match = _LINE.fullmatch(line.partition("#")[0].strip())
     if not match:
         return None
     plural = {"arch": "Architectures", "lang": "Languages", "target": "Targets"}
@@ -121,7 +121,7 @@ Dir::State::Lists "{work}/lists";
 Dir::State::status "{work}/status";
 Dir::Cache "{work}/cache";
 APT::Default-Release "";
-APT::Sandbox::User "{"root" if os.geteuid() == 0 else ""}";
+APT::Sandbox::User "root";
 Acquire::Languages "none";
 Acquire::Retries "2";
 Acquire::http::Timeout "30";

@@ -7,15 +7,14 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "host"))
-
-from moat.micro.boards import BoardError, build_dir  # noqa: E402
+from moat.micro.boards import BoardError, build_dir
 
 __all__ = ("ROOT", "ToolError", "build_dir", "lock", "main", "run", "say", "shown")
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class ToolError(Exception):
@@ -50,11 +49,15 @@ def run(
 
 
 @contextlib.contextmanager
-def lock(path: Path) -> Iterator[None]:
+def lock(path: Path) -> Generator[None]:
     """Hold an exclusive lock between processes; the file stays, empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another process ({shown(path)})")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

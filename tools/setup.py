@@ -103,7 +103,7 @@ def _run(command: list[str]) -> tuple[int, str]:
 
 
 def venv() -> None:
-    """Make build/venv with the project (editable) and its tools; again when pyproject.toml changed.
+    """Make build/venv with the project (editable) and its tools; again after a change to them.
 
     Raises:
         ToolError: pip's or venv's complaint.

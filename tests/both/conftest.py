@@ -16,6 +16,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -30,6 +31,8 @@ _FROZEN = [_ROOT / "firmware" / "portable", _ROOT / "firmware" / "device"]
 _LIMIT_S = float(os.environ.get("MOAT_TEST_LIMIT") or 10)
 _GRACE_S = 1.0  # from the interrupt to the kill
 _RUNS = pytest.StashKey[dict]()
+
+sys.path.append(str(_HERE))  # so that _helpers can be imported as on MicroPython
 
 
 class HostTest(pytest.Function):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -164,12 +165,9 @@ def third_party(files: Iterable[Path]) -> set[str]:
 
 def required(extra: str = "") -> set[str]:
     """The distributions that ours depends on; `extra` adds those of an extra."""
-    lines = importlib.metadata.requires("moat-satellite") or []
-    return {
-        re.split(r"[^\w-]", line)[0].lower()
-        for line in lines
-        if "extra ==" not in line or (extra and f"extra == '{extra}'" in line)
-    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
+    return {re.split(r"[^\w-]", line)[0].lower() for line in lines}
 
 
 def test_what_the_wheel_imports_it_depends_on() -> None:

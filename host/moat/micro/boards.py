@@ -37,11 +37,13 @@ class Run:
     """How to start an image on this machine.
 
     `command` is the argument list; `serial` has, for each kind of console (stdio, pty,
-    socket), the arguments to append. `{image}` and `{socket}` stand for paths.
+    socket), the arguments to append. `{image}` and `{socket}` stand for paths. `shell` is
+    appended to get MicroPython's normal REPL at once; where it is empty, Ctrl-C gives it.
     """
 
     command: tuple[str, ...]
     serial: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    shell: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,11 @@ def _need(table: _Table) -> Need:
 
 def _run(table: _Table) -> Run:
     serial = table.table("serial")
-    return Run(table.texts("command"), {key: serial.texts(key) for key in list(serial.data)})
+    return Run(
+        table.texts("command"),
+        {key: serial.texts(key) for key in list(serial.data)},
+        table.texts("shell", default=[]),
+    )
 
 
 class _Table:
@@ -203,8 +209,8 @@ class _Table:
             raise self.fail(key, f"is {value!r}, not one of: {', '.join(allowed)}")
         return value
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = cast("list[Any]", self.take(key, list, "a list of strings"))
+    def texts(self, key: str, *, default: list[str] | None = None) -> tuple[str, ...]:
+        value = cast("list[Any]", self.take(key, list, "a list of strings", default))
         if not all(isinstance(item, str) for item in value):
             raise self.fail(key, "must be a list of strings")
         return tuple(value)

@@ -1,17 +1,17 @@
 """`connect` to a device, and use its commands as objects.
 
-    async with connect("emu:unix") as dev:
-        print(await dev.sys.ping(m=1))
-        async with dev.demo.count(10) as values:
-            async for value in values:
-                print(value)
+async with connect("emu:unix") as dev:
+    print(await dev.sys.ping(m=1))
+    async with dev.demo.count(10) as values:
+        async for value in values:
+            print(value)
 """
 
 from __future__ import annotations
 
 import codecs
 import sys
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -98,7 +98,7 @@ async def connect(
     console: Callable[[str], object] = _to_stderr,
     root: Dispatch | None = None,
     timeout: float = 10,
-) -> AsyncIterator[Device]:
+) -> AsyncGenerator[Device]:
     """Connect to a device; leaving the context disconnects, or ends what it has started.
 
     Args:

@@ -23,14 +23,13 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 import anyio
-from anyio import Lock
 
 from moat.micro._queue import BaseQueue
 
 __all__ = [
     "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError", "asynccontextmanager",
-    "is_coroutine", "random_bits", "run", "sleep_ms", "ticks_add", "ticks_diff", "ticks_ms",
-    "timeout_ms",
+    "grace_ms", "is_coroutine", "random_bits", "run", "sleep_ms", "ticks_add", "ticks_diff",
+    "ticks_ms", "timeout_ms",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -66,6 +65,11 @@ class Event:
         return True
 
 
+def Lock() -> anyio.Lock:  # noqa: N802 -- the device's is a class
+    """A lock, an async context manager; taking a free one does not go through the scheduler."""
+    return anyio.Lock(fast_acquire=True)
+
+
 class Queue(BaseQueue):
     """A bounded queue, see BaseQueue."""
 
@@ -99,11 +103,14 @@ class timeout_ms:  # noqa: N801 -- used like a function
     in time, however long it took. A cancellation from outside wins, whichever came first.
     """
 
+    _shield = False
+
     def __init__(self, ms: int) -> None:
         self.ms = ms
 
     async def __aenter__(self) -> None:
-        self._scope = anyio.CancelScope(deadline=anyio.current_time() + self.ms / 1000)
+        due = anyio.current_time() + self.ms / 1000
+        self._scope = anyio.CancelScope(deadline=due, shield=self._shield)
         self._scope.__enter__()
 
     async def __aexit__(
@@ -112,9 +119,28 @@ class timeout_ms:  # noqa: N801 -- used like a function
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> bool | None:
-        if self._scope.__exit__(et, exc, tb):
+        swallow = self._scope.__exit__(et, exc, tb)
+        if self._scope.cancelled_caught:
             raise TimeoutError(f"not done within {self.ms} ms") from None
-        return False
+        return swallow
+
+
+class grace_ms(timeout_ms):  # noqa: N801 -- used like a function
+    """Async context manager: its body may take `ms` milliseconds although we are cancelled.
+
+    For the last words in a finally clause. What is not done in time is given up, silently.
+    A cancellation that arrives meanwhile takes effect afterwards.
+    """
+
+    _shield = True
+
+    async def __aexit__(
+        self,
+        et: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool | None:
+        return self._scope.__exit__(et, exc, tb)
 
 
 class Task(Protocol):

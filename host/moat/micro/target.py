@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 
 from moat.micro.boards import load
+from moat.micro.errors import MoatError
+from moat.micro.net.process import ProcessLink
 from moat.micro.proto.stack import BaseBuf
 
 __all__ = ["TargetError", "link_to"]
 
 
-class TargetError(Exception):
+class TargetError(MoatError):
     """The name of a device means nothing; the message says what would."""
 
 
@@ -20,13 +22,17 @@ _FORMS = (
 )
 
 
-def link_to(target: str) -> BaseBuf:
+def link_to(target: str, *, cwd: str | None = None) -> BaseBuf:
     """Return the byte stream that `target` names; nothing is opened yet.
 
     ``emu:BOARD``        the image of this board, in its emulator
     ``process:COMMAND``  a program that speaks on stdin and stdout, quoted as in a shell
     ``serial:PATH``      a serial port; a bare path will do
     ``unix``             the same as emu:unix
+
+    Args:
+        target: the name.
+        cwd: working directory of a process that is started; the files of a unix image.
 
     Raises:
         TargetError: it has none of these forms.
@@ -39,23 +45,21 @@ def link_to(target: str) -> BaseBuf:
         kind, rest = "serial", target
     if not rest or kind not in _KINDS:
         raise TargetError(f"'{target}' names no device: {_FORMS}")
-    return _KINDS[kind](rest)
+    return _KINDS[kind](rest, cwd)
 
 
-def _emulated(name: str) -> BaseBuf:
+def _emulated(name: str, cwd: str | None) -> BaseBuf:
     board = load(name)
     if not board.image_path.exists():
         raise TargetError(f"the image of {name} is not built; run: make BOARD={name} build")
-    return _process(board.command("stdio"))
+    return ProcessLink(board.command("stdio"), cwd=cwd)
 
 
-def _process(command: str | list[str]) -> BaseBuf:
-    from moat.micro.net.process import ProcessLink
-
-    return ProcessLink(shlex.split(command) if isinstance(command, str) else command)
+def _process(command: str, cwd: str | None) -> BaseBuf:
+    return ProcessLink(shlex.split(command), cwd=cwd)
 
 
-def _serial(path: str) -> BaseBuf:
+def _serial(path: str, _cwd: str | None) -> BaseBuf:
     from moat.micro.net.serial import SerialLink
 
     return SerialLink(path)

@@ -21,8 +21,8 @@ from moat.micro._queue import BaseQueue
 
 __all__ = (
     "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError", "asynccontextmanager",
-    "is_coroutine", "random_bits", "run", "sleep_ms", "ticks_add", "ticks_diff", "ticks_ms",
-    "timeout_ms",
+    "grace_ms", "is_coroutine", "random_bits", "run", "sleep_ms", "ticks_add", "ticks_diff",
+    "ticks_ms", "timeout_ms",
 )  # fmt: skip
 
 TimeoutError = asyncio.TimeoutError  # not an OSError, as it is on the host
@@ -78,10 +78,8 @@ class _Canceller:
         task = self.task
         if task is None or task.done() or task.data is CancelledError:
             return True  # too late, or somebody else cancels the whole task
-        scope = _open.get(task)
-        while scope is not None and scope is not self:
-            scope.task = None  # an inner one must not replace this cancellation by its own
-            scope = scope.outer
+        if self._held_back():
+            return True
         while isinstance(task.data, _Task):  # asyncio cancels the one that it waits for
             task = task.data
         if task is core.cur_task or task.data is CancelledError:
@@ -95,11 +93,27 @@ class _Canceller:
         return True
 
 
+    def _held_back(self):
+        """True when a scope inside this one waits out its grace; else the inner ones end."""
+        inner = _open.get(self.task)
+        scope = inner
+        while scope is not None and scope is not self:
+            if scope.held is not None:
+                scope.held.append(self)
+                return True
+            scope = scope.outer
+        while inner is not None and inner is not self:
+            inner.task = None  # it must not replace this cancellation by its own
+            inner = inner.outer
+        return False
+
+
 class _Scope(_Canceller):
-    """A part of the task that entered it, the innermost first."""
+    """A part of the task that entered it; `outer` is the next scope around it."""
 
     exc = None
     task = None
+    held = None  # the cancellers that wait for the end of a grace
 
     def _enter(self):
         self.task = core.cur_task
@@ -138,6 +152,24 @@ class timeout_ms(_Scope):  # noqa: N801 -- used like a function
         if exc is not None and exc is self.exc:
             raise TimeoutError("not done within {} ms".format(self.ms))
         return False
+
+
+class grace_ms(timeout_ms):  # noqa: N801 -- used like a function
+    """Async context manager: its body may take `ms` milliseconds although we are cancelled.
+
+    For the last words in a finally clause. What is not done in time is given up, silently.
+    A cancellation that arrives meanwhile takes effect afterwards.
+    """
+
+    async def __aenter__(self):
+        await super().__aenter__()
+        self.held = []
+
+    async def __aexit__(self, et, exc, tb):
+        self._leave()
+        for outer in self.held:
+            outer._fire()
+        return exc is not None and exc is self.exc
 
 
 class _Child(_Canceller):

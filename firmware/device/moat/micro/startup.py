@@ -58,7 +58,7 @@ def _listdir(path):
 def _apps(more):
     apps = {"sys": "moat.micro.app.sys:SysCmd", "run": "moat.micro.app.run:RunCmd"}
     for name in _listdir(root() + "app"):
-        if name.endswith(".py") or name.endswith(".mpy"):
+        if name.endswith((".py", ".mpy")):
             name = name.rsplit(".", 1)[0]
             apps[name] = "app.%s:App" % name
     apps.update(more or {})

@@ -81,25 +81,24 @@ _BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportErr
     RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError)  # fmt: skip
 
 
-def to_wire(exc):
+def to_wire(exc: BaseException) -> "list[object]":
     """Return the list that stands for an exception on the wire: type name, then its arguments.
 
     Arguments that are not plain scalars are replaced by their repr.
     """
-    out = [type(exc).__name__]
+    out: list[object] = [type(exc).__name__]
     for a in exc.args:
         out.append(a if a is None or isinstance(a, (bool, int, float, str, bytes)) else repr(a))
     return out
 
 
-def from_wire(err):
+def from_wire(err: object) -> Exception:
     """Return the exception for what `to_wire` made; an unknown type becomes RemoteError.
 
-    Raises:
-        ProtocolError: `err` is not such a list.
+    What is no such list becomes a ProtocolError.
     """
     if not isinstance(err, list) or not err or not isinstance(err[0], str):
-        raise ProtocolError("malformed error from the peer")
+        return ProtocolError("malformed error from the peer")
     name, args = err[0], err[1:]
     for known in _OWN + _BUILTIN:
         if known.__name__ == name:

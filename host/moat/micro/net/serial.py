@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ class SerialLink(BaseBuf):
         self._rest = b""
 
     @asynccontextmanager
-    async def _ctx(self) -> AsyncIterator[SerialLink]:
+    async def _ctx(self) -> AsyncGenerator[SerialLink]:
         try:
             self.s = serial.Serial(self.port, self.baudrate, timeout=0, exclusive=True)
         except serial.SerialException as exc:

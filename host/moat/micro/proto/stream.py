@@ -6,7 +6,7 @@ The device's proto/stream.py has the counterparts on MicroPython.
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from subprocess import PIPE
 from typing import Any
@@ -78,7 +78,7 @@ class ProcessBuf(AnyioBuf):
     process: Process | None = None
 
     @asynccontextmanager
-    async def _ctx(self) -> AsyncIterator[ProcessBuf]:
+    async def _ctx(self) -> AsyncGenerator[ProcessBuf]:
         self._stderr = bytearray()
         try:
             process = await anyio.open_process(

@@ -27,7 +27,12 @@ from moat.micro.cmd._wire import (
     REPLY,
     VERSION,
 )
+from moat.micro.const import const
 from moat.micro.errors import BusyError, LinkLost, MessageTooLongError, ProtocolError
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
 
 # Events that are not the arrival of a kind: the session changed; the peer is not compatible.
 SESSION = -1
@@ -46,24 +51,24 @@ class Requests:
         max_served: calls of the peer that may run at the same time; more are refused as busy.
     """
 
-    def __init__(self, own, limit=4096, max_served=16):
+    def __init__(self, own: int, limit: int = 4096, max_served: int = 16) -> None:
         self.own = own | ID_BITS
         self.limit = limit
-        self.peer = None  # id of the peer, once it has said hello
+        self.peer: "Any" = None  # id of the peer, once it has said hello
         self.peer_limit = 0
         self.open = False  # the peer knows us, too
-        self.out = []
-        self.calls = {}  # id -> what the caller gave us; None: cancelled
-        self.served = {}  # id -> what the callee set
+        self.out: "list[Any]" = []
+        self.calls: "dict[int, Any]" = {}  # id -> what the caller gave us; None: cancelled
+        self.served: "dict[int, Any]" = {}  # id -> what the callee set
         self.skipped = 0  # messages that made no sense
         self._max_served = max_served
         self._last = 0
 
-    def hello(self):
+    def hello(self) -> "list[Any]":
         """Return the message that introduces us; send it at the start, and when in doubt."""
         return [HELLO, VERSION, self.own, self.peer, self.limit, {}]
 
-    def receive(self, msg):
+    def receive(self, msg: "Any") -> "tuple[Any, ...] | None":
         """Take a message of the peer; returns an event or None.
 
         (SESSION, calls, served)       the session has begun or ended; what these dicts hold is lost
@@ -90,7 +95,7 @@ class Requests:
             self.out.append(self.hello())
         return None
 
-    def lost(self):
+    def lost(self) -> "tuple[Any, ...]":
         """The link broke or was replaced: end the session; returns a SESSION event."""
         self.peer = None
         self.open = False
@@ -141,25 +146,27 @@ class Requests:
     def _credit(self, _kind, msg):
         return CREDIT, self.served[msg[1]], int(msg[2])
 
-    def reply(self, ident, data):
+    def reply(self, ident: int, data: bytes) -> "list[Any]":
         """End a call with its encoded result. MessageTooLongError: it is still to be ended."""
         self._check(len(data))
         del self.served[ident]
         return [REPLY, ident, data]
 
-    def error(self, ident, err):
+    def error(self, ident: int, err: "list[Any]") -> "list[Any]":
         """End a call with an error, as `errors.to_wire` makes it."""
         del self.served[ident]
         return [ERROR, ident, err]
 
-    def item(self, ident, data):
+    def item(self, ident: int, data: bytes) -> "list[Any]":
         """One encoded value of a stream."""
         self._check(len(data))
         return [ITEM, ident, data]
 
     # ---- at the caller
 
-    def call(self, call, path, data, credit=None):
+    def call(
+        self, call: "Any", path: "list[Any]", data: bytes, credit: "int | None" = None
+    ) -> "tuple[int, list[Any]]":
         """Return id and message of a call; `call` comes back in the events for it.
 
         Raises:
@@ -188,14 +195,14 @@ class Requests:
                 return ident
         raise BusyError("255 calls are under way on this link")
 
-    def cancel(self, ident):
+    def cancel(self, ident: int) -> "list[Any] | None":
         """The caller is gone; returns the message, or None when the call has ended."""
         if self.calls.get(ident) is None:
             return None
         self.calls[ident] = None
         return [CANCEL, ident]
 
-    def grant(self, ident, n):
+    def grant(self, ident: int, n: int) -> "list[Any] | None":
         """Allow `n` more bytes of a stream; None when it has ended."""
         return [CREDIT, ident, n] if self.calls.get(ident) is not None else None
 
@@ -210,7 +217,8 @@ class Requests:
     def _check(self, n):
         if n + _HEADER > self.peer_limit:
             raise MessageTooLongError(
-                "the message has about %d bytes, the peer takes %d" % (n, self.peer_limit - _HEADER)
+                "the message has about %d bytes, the peer takes %d"
+                % (n, self.peer_limit - _HEADER)
             )
 
     _TABLE = {

@@ -3,6 +3,7 @@
 from msgpack import ExtraData, packb, unpackb
 
 from moat.micro import rt
+from moat.micro.const import const
 from moat.micro.cmd._request import REFUSED, SESSION, Requests
 from moat.micro.cmd._wire import BYE, CALL, CANCEL, CREDIT, ERROR, ITEM, REPLY
 from moat.micro.cmd.stream import Sender, Stream
@@ -17,16 +18,24 @@ from moat.micro.errors import (
 )
 from moat.micro.proto.stack import Base
 
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from collections.abc import Callable
+    from typing import Any
 
-def pack_args(args, kw):
+    from moat.micro.cmd.tree import Dispatch
+
+
+def pack_args(args: "tuple[Any, ...]", kw: "dict[str, Any]") -> bytes:
     """Encode arguments: an array of the positional ones, then a map; each left out if empty."""
     data = packb(args) if args else b""
     return data + packb(kw) if kw else data
 
 
-def unpack_args(data):
+def unpack_args(data: "Any") -> "tuple[list[Any], dict[str, Any]]":
     """Decode what `pack_args` made: a list and a dict. ArgumentError: it is nothing like it."""
-    args, kw = (), {}
+    args: "Any" = ()
+    kw: "Any" = {}
     try:
         if data:
             try:
@@ -48,8 +57,8 @@ class _Call:
 
     def __init__(self):
         self.done = rt.Event()
-        self.data = None
-        self.error = None
+        self.data: "Any" = None
+        self.error: "BaseException | None" = None
 
     def end(self, data, error):
         self.data = data
@@ -63,8 +72,8 @@ class _Served:
     def __init__(self, ident, credit):
         self.ident = ident
         self.credit = credit
-        self.more = None  # event: credit has come
-        self.task = None
+        self.more: "Any" = None  # event: credit has come
+        self.task: "Any" = None
 
 
 class CmdMsg(Base):
@@ -82,19 +91,27 @@ class CmdMsg(Base):
         on_session: called with True when a peer has introduced itself, with False when it left.
     """
 
-    def __init__(self, parent, root=None, limit=4096, max_served=16, window=4096, on_session=None):
+    def __init__(
+        self,
+        parent: "Any",
+        root: "Dispatch | None" = None,
+        limit: int = 4096,
+        max_served: int = 16,
+        window: int = 4096,
+        on_session: "Callable[[bool], object] | None" = None,
+    ) -> None:
         self.parent = parent
         self.root = root
         self.window = window
         self._limit = limit
         self._max_served = max_served
         self._on_session = on_session
-        self._is_open = False
 
     @rt.asynccontextmanager
     async def _ctx(self):
         self._core = Requests(rt.random_bits(), self._limit, self._max_served)
-        self._error = None
+        self._error: "BaseException | None" = None
+        self._is_open = False  # what on_session was told last
         self._lock = rt.Lock()
         self._changed = rt.Event()  # the session
         self._wake = rt.Event()  # something is in core.out
@@ -119,11 +136,11 @@ class CmdMsg(Base):
                 pass  # there is nobody to take leave of
 
     @property
-    def peer_limit(self):
+    def peer_limit(self) -> int:
         """Bytes of the longest message that the peer takes; 0 without a session."""
         return self._core.peer_limit if self._core.open else 0
 
-    async def ready(self):
+    async def ready(self) -> None:
         """Wait for a session with the peer.
 
         Raises:
@@ -136,7 +153,7 @@ class CmdMsg(Base):
             self._changed.clear()
             await self._changed.wait()
 
-    async def closed(self):
+    async def closed(self) -> None:
         """Wait until the link has ended."""
         while self._error is None:
             self._changed.clear()
@@ -144,7 +161,7 @@ class CmdMsg(Base):
 
     # ---- for callers
 
-    async def call(self, path, *args, **kw):
+    async def call(self, path: "list[Any]", *args: "Any", **kw: "Any") -> "Any":
         """Run a command of the peer and return its result.
 
         Cancelling this cancels the command. Raises what the command raised if its type is
@@ -161,11 +178,18 @@ class CmdMsg(Base):
             raise call.error
         return None if call.data is None else unpackb(call.data)
 
-    def stream(self, path, *args, **kw):
+    def stream(self, path: "list[Any]", *args: "Any", **kw: "Any") -> Stream:
         """Run a streaming command of the peer; returns a Stream to be used as context."""
         return Stream(self, path, args, kw)
 
-    async def start(self, call, path, args, kw, credit):
+    async def start(
+        self,
+        call: "Any",
+        path: "list[Any]",
+        args: "tuple[Any, ...]",
+        kw: "dict[str, Any]",
+        credit: "int | None",
+    ) -> int:
         """Send a call; `call.end(data, error)` will be called. Returns its id."""
         if self._error is not None:
             raise self._error
@@ -177,11 +201,11 @@ class CmdMsg(Base):
             raise
         return ident
 
-    def stop(self, ident):
+    def stop(self, ident: int) -> None:
         """Cancel a call of ours unless it has ended."""
         self._post(self._core.cancel(ident))
 
-    def grant(self, ident, n):
+    def grant(self, ident: int, n: int) -> None:
         """Allow `n` more bytes of a stream."""
         self._post(self._core.grant(ident, n))
 
@@ -297,7 +321,9 @@ class CmdMsg(Base):
             if core.served.get(ident) is not served:
                 return
             msg = core.reply(ident, packb(result))
-        except Exception as exc:  # the root of a task: whatever a command raises goes to the caller
+        except (
+            Exception
+        ) as exc:  # the root of a task: whatever a command raises goes to the caller
             if core.served.get(ident) is not served:
                 return
             msg = core.error(ident, to_wire(exc))
@@ -320,10 +346,8 @@ class CmdMsg(Base):
             # A coroutine function runs nothing yet, so these are the arguments.
             raise ArgumentError(str(exc))
 
-    async def item(self, served, data):
+    async def item(self, served: "Any", data: bytes) -> None:
         """Send one encoded value of a stream, for Sender."""
         if self._core.served.get(served.ident) is not served:
             raise LinkLost("nobody listens to this stream any more")
         await self._send(self._core.item(served.ident, data))
-
-

@@ -3,16 +3,21 @@
 from msgpack import packb, unpackb
 
 from moat.micro import rt
+from moat.micro.const import const
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
 
 
 class Sender:
     """What a ``stream_NAME`` command sends its values with."""
 
-    def __init__(self, cmd, served):
+    def __init__(self, cmd: "Any", served: "Any") -> None:
         self._cmd = cmd
         self._served = served
 
-    async def send(self, value):
+    async def send(self, value: "Any") -> None:
         """Send one value; waits while the reader is slow.
 
         TypeError: MessagePack cannot express it. LinkLost: the reader is gone.
@@ -33,31 +38,33 @@ class Stream:
     `result` then holds what the command returned. An error of the command is raised.
     """
 
-    def __init__(self, cmd, path, args, kw):
+    def __init__(
+        self, cmd: "Any", path: "list[Any]", args: "tuple[Any, ...]", kw: "dict[str, Any]"
+    ) -> None:
         self._cmd = cmd
         self._start = (path, args, kw)
-        self._items = []
+        self._items: "list[Any]" = []
         self._changed = rt.Event()
         self._taken = 0  # bytes that were read and not yet granted again
         self._ended = False
-        self._error = None
-        self._data = None
+        self._error: "BaseException | None" = None
+        self._data: "bytes | None" = None
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> "Stream":
         path, args, kw = self._start
         self._ident = await self._cmd.start(self, path, args, kw, self._cmd.window)
         return self
 
-    async def __aexit__(self, et, exc, tb):
+    async def __aexit__(self, et: "Any", exc: "Any", tb: "Any") -> None:
         if not self._ended:
             self._cmd.stop(self._ident)
 
-    def put(self, data):
+    def put(self, data: "Any") -> None:
         """A value has arrived; called by CmdMsg."""
         self._items.append(data)
         self._changed.set()
 
-    def end(self, data, error):
+    def end(self, data: "Any", error: "Any") -> None:
         """The command has ended; called by CmdMsg."""
         self._ended = True
         self._data = data
@@ -65,20 +72,20 @@ class Stream:
         self._changed.set()
 
     @property
-    def result(self):
+    def result(self) -> "Any":
         """What the command returned; None before its end."""
         return None if self._data is None else unpackb(self._data)
 
-    def __aiter__(self):
+    def __aiter__(self) -> "Stream":
         return self
 
-    async def __anext__(self):
+    async def __anext__(self) -> "Any":
         try:
             return await self.recv()
         except EOFError:
             raise StopAsyncIteration
 
-    async def recv(self):
+    async def recv(self) -> "Any":
         """Wait for the next value. EOFError: the command has ended."""
         while not self._items:
             if self._error is not None:

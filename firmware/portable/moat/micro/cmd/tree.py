@@ -11,7 +11,12 @@ An app is a small class:
                 await st.send(i)
 """
 
+from moat.micro.const import const
 from moat.micro.errors import NotFoundError
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
 
 _COMMAND = "cmd_"
 _STREAM = "stream_"
@@ -20,20 +25,20 @@ _STREAM = "stream_"
 class BaseCmd:
     """A node of the tree; its coroutine methods ``cmd_*`` and ``stream_*`` can be called."""
 
-    def names(self, prefix):
+    def names(self, prefix: str) -> "list[str]":
         """Return the names of our methods that start with `prefix`, without it."""
         n = len(prefix)
         return sorted([name[n:] for name in dir(self) if name.startswith(prefix)])
 
-    def child(self, name):
+    def child(self, name: "Any") -> "Any":
         """Return the node below, or None."""
         return None
 
-    def children(self):
+    def children(self) -> "list[str]":
         """Return the names of the nodes below."""
         return []
 
-    async def cmd_dir_(self):
+    async def cmd_dir_(self) -> "dict[str, list[str]]":
         """Tell what is here: commands `c`, streams `s`, and sub-levels `d`."""
         return {
             "c": self.names(_COMMAND),
@@ -49,14 +54,14 @@ class DirCmd(BaseCmd):
         sub: name -> a node, or "module:Class" which is imported when it is first used.
     """
 
-    def __init__(self, sub):
+    def __init__(self, sub: "dict[str, Any]") -> None:
         self.sub = sub
 
-    def children(self):
+    def children(self) -> "list[str]":
         """Return the names of the nodes below."""
         return list(self.sub)
 
-    def child(self, name):
+    def child(self, name: "Any") -> "Any":
         """Return the node below, or None. Raises whatever its import raises."""
         node = self.sub.get(name)
         if isinstance(node, str):
@@ -68,7 +73,7 @@ class DirCmd(BaseCmd):
 class Dispatch(DirCmd):
     """The root of a tree."""
 
-    def find(self, path, streaming=False):
+    def find(self, path: "list[Any]", streaming: bool = False) -> "Any":
         """Return the method that `path`, a list of names, leads to.
 
         NotFoundError: names the first item that does not exist, and what does.

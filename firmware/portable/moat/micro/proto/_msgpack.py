@@ -6,9 +6,10 @@ data like any other. Everything outside of messages is console text.
 
 Where a message starts and the peer dies, or the line damages it, the rest of the stream must
 not be lost: when the bytes are no MessagePack, announce more than `limit` bytes, or stop
-coming (`expire`), reading starts again at the byte behind the failed prefix.
+coming (`expire`), reading starts again at the byte behind the failed prefix. Until the next
+silence nothing counts as Ctrl-C then: it may still be the rest of that message.
 
-There is no clock in here: the caller watches the gap between chunks while `inside` is true.
+There is no clock in here: the caller watches the gap between chunks while `unsettled` is true.
 """
 
 PREFIX = 0xC1
@@ -46,8 +47,14 @@ class Decoder:
         self._at = 0  # first byte not dealt with; while inside, behind the prefix
         self._pos = 0  # while inside: where the next object starts, maybe beyond the data
         self._todo = 0  # while inside: objects to step over
-        self._stale = 0  # bytes before this were inside of a message that failed
+        self._silent = False  # there was a silence behind the last byte
+        self._failed = False  # a message has failed since the last silence
         self.inside = False  # a message has begun and is not complete
+
+    @property
+    def unsettled(self):
+        """True while a silence would tell something: call `expire` then."""
+        return self.inside or self._failed
 
     def feed(self, chunk):
         """Append what has arrived; then call `next` until it returns None."""
@@ -57,7 +64,6 @@ class Decoder:
             buf[0:at] = b""
             self._at = 0
             self._pos -= at
-            self._stale = max(0, self._stale - at)
         buf.extend(chunk)
 
     def next(self):
@@ -66,18 +72,21 @@ class Decoder:
             if not self._scan():
                 self._fail()
             elif self._todo or self._pos > len(self._buf):
-                return None
+                if not self._silent:
+                    return None
+                self._fail()
             else:
                 at = self._at
                 self._at = self._pos
                 self.inside = False
                 return bytes(memoryview(self._buf)[at : self._pos])
+        if self._silent:
+            self._silent = self._failed = False
         return None
 
     def expire(self):
-        """Nothing came for too long inside of a message: give it up. Then call `next`."""
-        if self.inside:
-            self._fail()
+        """Nothing came for too long: give up what is incomplete. Then call `next`."""
+        self._silent = True
 
     def _begin(self):
         buf = self._buf
@@ -106,8 +115,7 @@ class Decoder:
 
     def _console_text(self, start, end):
         new = bytes(memoryview(self._buf)[start:end])
-        # What was taken for a message may contain any byte: no Ctrl-C in there.
-        if start >= self._stale and _CTRL_C in new:
+        if not self._failed and _CTRL_C in new:
             self.ctrl_c = True
         text = self.text
         text.extend(new)
@@ -154,7 +162,7 @@ class Decoder:
 
     def _fail(self):
         self.errors += 1
-        self._stale = len(self._buf)
+        self._failed = True
         self.inside = False
         if self._prefix is None:
             self._at += 1

@@ -44,8 +44,8 @@ class MsgpackMsgBuf(StackedMsg):
 
     @property
     def inside(self):
-        """True while a message has arrived in part."""
-        return self._decoder.inside
+        """True while what arrives may belong to a message, or to the rest of a broken one."""
+        return self._decoder.unsettled
 
     @rt.asynccontextmanager
     async def _ctx(self):
@@ -92,7 +92,7 @@ class MsgpackMsgBuf(StackedMsg):
     async def _fill(self):
         decoder = self._decoder
         try:
-            if decoder.inside:
+            if decoder.unsettled:
                 async with rt.timeout_ms(self._gap_ms):
                     n = await self.s.rd(self._buf)
             else:

@@ -21,17 +21,22 @@ For all of them:
 """
 
 from moat.micro import rt
+from moat.micro.const import const
 from moat.micro.errors import InUseError, NoConsoleError
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
 
 
 class Base:
     """An async context manager; subclasses override `_ctx`."""
 
-    parent = None
-    s = None
-    _cm = None
+    parent: "Any" = None
+    s: "Any" = None
+    _cm: "Any" = None
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> "Any":
         """Open the stream. InUseError: it is open already."""
         if self._cm is not None:
             raise InUseError("%s is open already" % type(self).__name__)
@@ -42,7 +47,7 @@ class Base:
             self._cm = None
             raise
 
-    async def __aexit__(self, et, exc, tb):
+    async def __aexit__(self, et: "Any", exc: "Any", tb: "Any") -> "bool | None":
         """Close the stream; tasks and lower layers that it opened are gone afterwards."""
         try:
             return await self._cm.__aexit__(et, exc, tb)
@@ -53,7 +58,7 @@ class Base:
     async def _ctx(self):
         yield self
 
-    async def crd(self, buf):
+    async def crd(self, buf: "Any") -> int:
         """Read console bytes into `buf`; returns their number, at least 1.
 
         They are split off while another task reads messages: somebody has to do that.
@@ -61,7 +66,7 @@ class Base:
         """
         raise NoConsoleError(type(self).__name__)
 
-    async def cwr(self, buf):
+    async def cwr(self, buf: "Any") -> None:
         """Write `buf` as console bytes, never into the middle of a message."""
         raise NoConsoleError(type(self).__name__)
 
@@ -69,14 +74,14 @@ class Base:
 class BaseBuf(Base):
     """A byte stream at the bottom of a stack; override rd, wr and _ctx."""
 
-    async def rd(self, buf):
+    async def rd(self, buf: "Any") -> int:
         """Wait for data, put what is there into `buf`; returns its length, at least 1.
 
         EOFError: nothing more will arrive.
         """
         raise NotImplementedError
 
-    async def wr(self, buf):
+    async def wr(self, buf: "Any") -> None:
         """Write all of `buf`; returns when it is handed on, and `buf` may be reused."""
         raise NotImplementedError
 
@@ -84,11 +89,11 @@ class BaseBuf(Base):
 class BaseBlk(Base):
     """A stream of byte blocks at the bottom of a stack; override rcv, snd and _ctx."""
 
-    async def rcv(self):
+    async def rcv(self) -> "Any":
         """Wait for one block and return it."""
         raise NotImplementedError
 
-    async def snd(self, buf):
+    async def snd(self, buf: "Any") -> None:
         """Send `buf` as one block. MessageTooLongError: nothing was sent."""
         raise NotImplementedError
 
@@ -96,11 +101,11 @@ class BaseBlk(Base):
 class BaseMsg(Base):
     """A stream of objects at the bottom of a stack; override recv, send and _ctx."""
 
-    async def recv(self):
+    async def recv(self) -> "Any":
         """Wait for one message and return it."""
         raise NotImplementedError
 
-    async def send(self, msg):
+    async def send(self, msg: "Any") -> None:
         """Send one message. MessageTooLongError: nothing was sent."""
         raise NotImplementedError
 
@@ -108,7 +113,7 @@ class BaseMsg(Base):
 class Stacked(Base):
     """A stream on top of another, `parent`; forwards console data."""
 
-    def __init__(self, parent):
+    def __init__(self, parent: "Any") -> None:
         self.parent = parent
 
     @rt.asynccontextmanager
@@ -118,11 +123,11 @@ class Stacked(Base):
 
     # Plain functions that hand on the lower layer's awaitable: no coroutine of their own.
 
-    def crd(self, buf):
+    def crd(self, buf: "Any") -> "Any":
         """Forward to the layer below."""
         return self.s.crd(buf)
 
-    def cwr(self, buf):
+    def cwr(self, buf: "Any") -> "Any":
         """Forward to the layer below."""
         return self.s.cwr(buf)
 
@@ -130,11 +135,11 @@ class Stacked(Base):
 class StackedBuf(Stacked):
     """A byte stream on top of another; forwards everything unless overridden."""
 
-    def rd(self, buf):
+    def rd(self, buf: "Any") -> "Any":
         """Forward to the layer below."""
         return self.s.rd(buf)
 
-    def wr(self, buf):
+    def wr(self, buf: "Any") -> "Any":
         """Forward to the layer below."""
         return self.s.wr(buf)
 
@@ -142,11 +147,11 @@ class StackedBuf(Stacked):
 class StackedBlk(Stacked):
     """A block stream on top of another; forwards everything unless overridden."""
 
-    def rcv(self):
+    def rcv(self) -> "Any":
         """Forward to the layer below."""
         return self.s.rcv()
 
-    def snd(self, buf):
+    def snd(self, buf: "Any") -> "Any":
         """Forward to the layer below."""
         return self.s.snd(buf)
 
@@ -154,10 +159,10 @@ class StackedBlk(Stacked):
 class StackedMsg(Stacked):
     """A message stream on top of another; forwards everything unless overridden."""
 
-    def recv(self):
+    def recv(self) -> "Any":
         """Forward to the layer below."""
         return self.s.recv()
 
-    def send(self, msg):
+    def send(self, msg: "Any") -> "Any":
         """Forward to the layer below."""
         return self.s.send(msg)

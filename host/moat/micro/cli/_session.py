@@ -1,0 +1,43 @@
+"""What all commands share: the connection, and errors in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import NoReturn
+
+import click
+
+from moat.micro import rt
+from moat.micro.boards import BoardError
+from moat.micro.device import Device, connect
+from moat.micro.errors import MoatError
+
+
+def fail(message: str) -> NoReturn:
+    """End with one line on stderr and exit status 1."""
+    click.secho(f"moat-sat: {message}", err=True, fg="red")
+    raise SystemExit(1)
+
+
+def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -> None:
+    """Connect to the device that the options name, and do `work` with it.
+
+    What the device prints goes to stderr. Ctrl-C ends with exit status 130.
+    """
+    if ctx.obj["device"] is None:
+        fail("which device? name it with -d, or in the variable MOAT_DEVICE, e.g. -d emu:unix")
+    try:
+        rt.run(partial(_session, ctx.obj["device"], ctx.obj["timeout"], work))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except (MoatError, BoardError) as exc:
+        fail(str(exc))
+    # What a command on the device has raised keeps its type.
+    except Exception as exc:
+        fail(f"{type(exc).__name__}: {exc}")
+
+
+async def _session(device: str, timeout: float, work: Callable[[Device], Awaitable[None]]) -> None:
+    async with connect(device, timeout=timeout) as dev:
+        await work(dev)

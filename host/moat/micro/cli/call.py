@@ -1,0 +1,51 @@
+"""Call a command and print its result as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from moat.micro.cli._session import with_device
+from moat.micro.device import Device
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def parse(words: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:
+    """Split VALUE and NAME=VALUE words into arguments."""
+    args: list[Any] = []
+    kw: dict[str, Any] = {}
+    for word in words:
+        name, eq, value = word.partition("=")
+        if eq and name.isidentifier():
+            kw[name] = _value(value)
+        else:
+            args.append(_value(word))
+    return args, kw
+
+
+def _as_json(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+@click.command("call", context_settings={"ignore_unknown_options": True}, help=__doc__)
+@click.argument("path")
+@click.argument("arguments", nargs=-1, metavar="[VALUE | NAME=VALUE]...")
+@click.pass_context
+def command(ctx: click.Context, path: str, arguments: tuple[str, ...]) -> None:
+    """PATH is dotted, as in sys.ping; a VALUE is JSON, or else a text."""
+    args, kw = parse(arguments)
+
+    async def work(dev: Device) -> None:
+        result = await dev.call(path.split("."), *args, **kw)
+        click.echo(json.dumps(result, default=_as_json))
+
+    with_device(ctx, work)

@@ -1,0 +1,35 @@
+"""List the commands (and streams, with a ~) of a device as a tree."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.tree import Tree
+
+from moat.micro.cli._session import with_device
+from moat.micro.device import Device
+
+
+async def _fill(tree: Tree, dev: Device, path: list[str]) -> None:
+    here = await dev.call([*path, "dir_"])
+    for name in here["c"]:
+        if not name.endswith("_"):
+            tree.add(name)
+    for name in here["s"]:
+        tree.add(f"{name} ~")
+    for name in here["d"]:
+        await _fill(tree.add(f"[bold]{name}[/bold]"), dev, [*path, name])
+
+
+@click.command("ls", help=__doc__)
+@click.argument("path", required=False, default="")
+@click.pass_context
+def command(ctx: click.Context, path: str) -> None:
+    """PATH, dotted, is where to start."""
+
+    async def work(dev: Device) -> None:
+        tree = Tree(path or ctx.obj["device"])
+        await _fill(tree, dev, path.split(".") if path else [])
+        Console().print(tree)
+
+    with_device(ctx, work)

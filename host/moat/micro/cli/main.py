@@ -1,0 +1,35 @@
+"""The command line: moat-sat [-d DEVICE] COMMAND."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from moat.micro.version import VERSION
+
+# One module a command; its docstring is the help. Imported when it is used.
+_COMMANDS = ("call", "ls", "run")
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        return importlib.import_module(f"moat.micro.cli.{cmd_name}").command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-d", "--device", envvar="MOAT_DEVICE", metavar="DEVICE",
+    help="emu:BOARD, process:COMMAND, or a serial port; by default $MOAT_DEVICE.",
+)  # fmt: skip
+@click.option("--timeout", default=10.0, metavar="SECONDS", help="Wait so long for the device.")
+@click.version_option(VERSION, prog_name="moat-sat")
+@click.pass_context
+def main(ctx: click.Context, device: str | None, timeout: float) -> None:
+    """Talk to a MicroPython device that runs moat-satellite."""
+    ctx.obj = {"device": device, "timeout": timeout}
