@@ -17,6 +17,7 @@ from tools.common import ToolError, run
 
 __all__ = ("Source", "derive", "fetch_orig", "read_sources")
 
+ETC = Path("/etc/apt")
 _ALIASES = {
     "oldoldstable", "oldstable", "stable", "testing", "unstable", "sid",
     "bullseye", "bookworm", "trixie", "forky", "duke",
@@ -156,7 +157,7 @@ def _fetch(conf: Path, package: str, version: str, work: Path) -> tuple[Path, st
 
 
 def fetch_orig(
-    package: str, version: str, suites: tuple[str, ...], work: Path, etc: Path = Path("/etc/apt")
+    package: str, version: str, suites: tuple[str, ...], work: Path
 ) -> tuple[Path, str]:
     """Download the upstream tarball of a source package below `work`.
 
@@ -168,9 +169,9 @@ def fetch_orig(
     """
     tried: list[str] = []
     for suite in suites:
-        for sources in derive(etc, suite):
+        for sources in derive(ETC, suite):
             try:
                 return _fetch(_configure(work, sources), package, version, work)
             except ToolError as err:
                 tried.append(f"suite {suite}: {err}")
-    raise ToolError("; ".join(tried) or f"no Debian archive in {etc}")
+    raise ToolError("; ".join(tried) or f"no Debian archive in {ETC}")

@@ -90,6 +90,8 @@ def _environment(source: Path, cross: Path | None) -> dict[str, str]:
     if not (source / ".git").exists():
         # Or git would describe the repository around it, which is ours.
         env["MICROPY_GIT_TAG"] = f"v{fetch.tree_version(source)}"
+    if os.environ.get("MPY_DIR"):
+        env["PYTHONDONTWRITEBYTECODE"] = "1"  # the tree is not ours
     if cross:
         env["MICROPY_MPYCROSS"] = str(cross)
     return env

@@ -57,7 +57,8 @@ def tree_version(tree: Path) -> str:
     try:
         text = (tree / "py" / "mpconfig.h").read_text()
     except OSError:
-        raise ToolError(f"{tree} is not a MicroPython source tree: no py/mpconfig.h") from None
+        what = "is not a MicroPython source tree: it has no py/mpconfig.h"
+        raise ToolError(f"{tree} {what}") from None
     found = dict(re.findall(r"#define MICROPY_VERSION_(\w+) \(?(\d+)\)?$", text, re.MULTILINE))
     try:
         version = f"{found['MAJOR']}.{found['MINOR']}.{found['MICRO']}"
@@ -85,7 +86,10 @@ def source(version: str | None = None, work: Path = ROOT / "build") -> Path:
 
 
 def _given(tree: Path) -> Path:
-    version = tree_version(tree)
+    try:
+        version = tree_version(tree)
+    except ToolError as err:
+        raise ToolError(f"MPY_DIR={err}") from None
     number = tuple(map(int, version.removesuffix("-preview").split(".")))
     if number < _OLDEST or version == f"{DEFAULT}-preview":
         raise ToolError(f"MPY_DIR={tree} is MicroPython {version}: {DEFAULT} or newer is needed")

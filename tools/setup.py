@@ -43,7 +43,7 @@ def ensure(needs: Iterable[Need], what: str) -> None:
     Raises:
         ToolError: one line that names the packages, when they cannot be installed.
     """
-    missing = [need for need in needs if not has(need)]
+    missing = [need for need in dict.fromkeys(needs) if not has(need)]
     if not missing:
         return
     packages = " ".join(dict.fromkeys(need.package for need in missing)).split()

@@ -10,6 +10,7 @@ the image, and `shell` ends when its input has been carried out.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pty
 import select
@@ -21,7 +22,7 @@ import tty
 from collections.abc import Generator
 
 from moat.micro.boards import Board, load
-from tools.common import ToolError, main, say
+from tools.common import ToolError, main
 
 __all__ = ("Console", "shell")
 
@@ -35,13 +36,16 @@ _AGAIN_S = 1.0
 class Console:
     """An image running on a pseudo terminal; close() ends it."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, board: Board, command: list[str]) -> None:
+        self._at_repl = bool(board.run.shell)
         self.fd, slave = pty.openpty()
-        tty.setraw(slave)  # from the start: Ctrl-C is for the image, not for its process
+        if board.port != "unix":  # Ctrl-C is for the image, not a signal for the emulator
+            tty.setraw(slave)
         try:
             self.process = subprocess.Popen(
-                command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-            )
+                command, stdin=slave, stdout=slave, stderr=slave,
+                start_new_session=True, preexec_fn=_take_terminal,  # noqa: PLW1509 - no threads
+            )  # fmt: skip
         except OSError as err:
             os.close(self.fd)
             raise ToolError(f"cannot start {command[0]}: {err.strerror}") from None
@@ -73,7 +77,8 @@ class Console:
         while not seen.endswith(_PROMPT):
             if time.monotonic() > end or self.process.poll() is not None:
                 raise ToolError(f"the image shows no prompt, but: {seen[-200:]!r}")
-            self.write(b"\x03")
+            if not self._at_repl:
+                self.write(b"\x03")
             while not seen.endswith(_PROMPT) and (data := self.read(_AGAIN_S)):
                 seen += data
         return seen[seen.rfind(b"MicroPython v") :] if b"MicroPython v" in seen else _PROMPT
@@ -126,6 +131,11 @@ class Console:
             return self.process.wait()
 
 
+def _take_terminal() -> None:
+    """In the child: the pseudo terminal becomes its controlling one, so Ctrl-C is a signal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 @contextlib.contextmanager
 def shell(board: Board) -> Generator[Console]:
     """The image, about to be at its normal REPL: prompt() waits for that.
@@ -133,7 +143,7 @@ def shell(board: Board) -> Generator[Console]:
     Raises:
         ToolError: it does not start.
     """
-    console = Console(board.command() + list(board.run.shell))
+    console = Console(board, board.command() + list(board.run.shell))
     try:
         yield console
     finally:
@@ -144,7 +154,8 @@ def shell(board: Board) -> Generator[Console]:
 def _raw_stdin() -> Generator[None]:
     saved = termios.tcgetattr(0)
     try:
-        tty.setraw(0)
+        tty.setraw(0, termios.TCSANOW)  # keeps what was typed too early
+        os.write(2, b"Ctrl-] leaves\r\n")
         yield
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, saved)
@@ -183,19 +194,17 @@ def _main(args: list[str]) -> None:
     if args[0] == "run" and not on_terminal:
         command = board.command()
         os.execvp(command[0], command)
-    if on_terminal:
-        say("Ctrl-] leaves")
     if args[0] == "run":
-        with contextlib.closing(Console(board.command())) as console, _raw_stdin():
+        with contextlib.closing(Console(board, board.command())) as console, _raw_stdin():
             _bridge(console)
         return
     with shell(board) as console:
-        banner = console.prompt()
         if not on_terminal:
+            console.prompt()
             _feed(console)
             return
-        os.write(1, banner)
         with _raw_stdin():
+            os.write(1, console.prompt())
             _bridge(console)
 
 

@@ -127,8 +127,10 @@ class _Process:
 
     def __init__(self, cmd, cwd):
         env = {**os.environ, "MICROPYPATH": ".frozen"}
-        pipe, null, out = subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT
-        self._proc = subprocess.Popen(cmd, cwd=cwd, env=env, stdin=null, stdout=pipe, stderr=out)
+        self._out, out = os.pipe()
+        null = subprocess.DEVNULL
+        self._proc = subprocess.Popen(cmd, cwd=cwd, env=env, stdin=null, stdout=out, stderr=out)
+        os.close(out)
         self._deadline = time.monotonic() + _LIMIT_S
         self._late = False
 
@@ -138,29 +140,30 @@ class _Process:
     def __exit__(self, *_exc):
         self._proc.kill()
         self._proc.wait()
-        self._proc.stdout.close()
+        os.close(self._out)
 
     def reports(self):
         """Yield (kind, test, text); what was printed is of the kind "print"."""
-        rest = ""
+        rest = b""
         while chunk := self._read():
-            *lines, rest = (rest + chunk.decode("utf-8", "replace")).split("\n")
+            *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                printed, mark, report = line.partition("\x1e")
+                printed, mark, report = line.decode("utf-8", "replace").partition("\x1e")
                 yield "print", "", printed + "\n" * (not mark)
                 if mark:
                     self._deadline = time.monotonic() + _LIMIT_S
                     yield json.loads(report)
-        yield "print", "", rest
+        yield "print", "", rest.decode("utf-8", "replace")
 
     def _read(self):
         """Return the next bytes, none at the end; interrupt, then kill, what takes too long."""
-        fd = self._proc.stdout.fileno()
-        while not select.select([fd], [], [], max(0, self._deadline - time.monotonic()))[0]:
+        while not select.select([self._out], [], [], max(0, self._deadline - time.monotonic()))[0]:
+            if self._proc.poll() is not None:  # a process of its own holds the pipe open
+                return b""
             self._proc.send_signal(signal.SIGKILL if self._late else signal.SIGINT)
             self._deadline = time.monotonic() + _GRACE_S
             self._late = True
-        return os.read(fd, 65536)
+        return os.read(self._out, 65536)
 
     def why(self):
         """Say that the time limit was exceeded, if it was."""

@@ -15,7 +15,7 @@ async def _fill(queue, items, log=None):
 async def _take(queue, n):
     got = []
     for _ in range(n):
-        got.append(await queue.get())  # noqa: PERF401 -- MicroPython has no async comprehension
+        got += [await queue.get()]
     return got
 
 
@@ -117,8 +117,7 @@ async def test_order_with_one_consumer():
     got = []
 
     async def consume():
-        for _ in range(30):
-            got.append(await queue.get())
+        got.extend(await _take(queue, 30))
 
     async with rt.TaskGroup() as tg:
         tg.start_soon(consume)

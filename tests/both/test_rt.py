@@ -220,11 +220,10 @@ async def test_lock_serves_in_order():
         async with lock:
             order.append(n)
 
-    async with rt.TaskGroup() as tg:
-        async with lock:
-            for n in range(4):
-                tg.start_soon(work, n)
-                await settle()  # trio starts tasks in any order
+    async with rt.TaskGroup() as tg, lock:
+        for n in range(4):
+            tg.start_soon(work, n)
+            await settle()  # trio starts tasks in any order
     assert order == [0, 1, 2, 3]
 
 
@@ -244,13 +243,12 @@ async def test_lock_survives_a_cancelled_waiter():
         async with lock:
             got.append(n)
 
-    async with rt.TaskGroup() as tg:
-        async with lock:
-            first = tg.start_soon(work, 1)
-            await settle()
-            tg.start_soon(work, 2)
-            await settle()
-            first.cancel()
+    async with rt.TaskGroup() as tg, lock:
+        first = tg.start_soon(work, 1)
+        await settle()
+        tg.start_soon(work, 2)
+        await settle()
+        first.cancel()
     assert got == [2]
 
 

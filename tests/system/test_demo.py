@@ -78,7 +78,7 @@ def test_a_changed_app_gives_other_output(folder: Path) -> None:
         ("ValueError(f", "KeyError(f"),
         ("the heater takes 0 to 100 percent", "no heater goes to [x]"),
         ('print(f"heater: ', 'print(f"oven: '),
-        ("    async def cmd_about", "    async def cmd_shut(self): ...\n\n    async def cmd_about"),
+        ("    async def cmd_about", "    async def cmd_shut(self): ...\n    async def cmd_about"),
     )
     shown = run(folder)
     assert "'name': 'cellar'" in shown

@@ -103,10 +103,22 @@ static mp_obj_t mod_dropped(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(mod_dropped_obj, mod_dropped);
 
-static mp_obj_t mod_take_ctrl_c(void) {
-    return mp_obj_new_bool(port_take_ctrl_c());
+// peek(buf, skip) -> bytes copied
+static mp_obj_t mod_peek(mp_obj_t buf, mp_obj_t skip) {
+    mp_buffer_info_t info;
+    mp_get_buffer_raise(buf, &info, MP_BUFFER_WRITE);
+    return MP_OBJ_NEW_SMALL_INT(port_peek(info.buf, info.len, mp_obj_get_int(skip)));
 }
-static MP_DEFINE_CONST_FUN_OBJ_0(mod_take_ctrl_c_obj, mod_take_ctrl_c);
+static MP_DEFINE_CONST_FUN_OBJ_2(mod_peek_obj, mod_peek);
+
+// interrupt(n): drop input, then KeyboardInterrupt. Not by raising it: this is
+// called by the scheduler, which prints exceptions and goes on.
+static mp_obj_t mod_interrupt(mp_obj_t n) {
+    port_skip(mp_obj_get_int(n));
+    mp_sched_keyboard_interrupt();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(mod_interrupt_obj, mod_interrupt);
 
 static const mp_rom_map_elem_t module_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__port) },
@@ -115,7 +127,8 @@ static const mp_rom_map_elem_t module_table[] = {
     { MP_ROM_QSTR(MP_QSTR_console), MP_ROM_PTR(&console_obj) },
     { MP_ROM_QSTR(MP_QSTR_capture), MP_ROM_PTR(&mod_capture_obj) },
     { MP_ROM_QSTR(MP_QSTR_dropped), MP_ROM_PTR(&mod_dropped_obj) },
-    { MP_ROM_QSTR(MP_QSTR_take_ctrl_c), MP_ROM_PTR(&mod_take_ctrl_c_obj) },
+    { MP_ROM_QSTR(MP_QSTR_peek), MP_ROM_PTR(&mod_peek_obj) },
+    { MP_ROM_QSTR(MP_QSTR_interrupt), MP_ROM_PTR(&mod_interrupt_obj) },
     #if defined(__unix__) || defined(__APPLE__)
     { MP_ROM_QSTR(MP_QSTR_bare), MP_ROM_FALSE },
     #else

@@ -13,21 +13,15 @@
 static struct {
     bool capture;
     bool stalled;       // the last direct print timed out: do not wait again
+    bool inside;        // a message has been written in part
     uint16_t head, len; // of the text in ring[]
     size_t dropped;
     uint8_t ring[2048];
 } con;
 
 void port_bare_reset(void) {
-    con.capture = con.stalled = false;
+    con.capture = con.stalled = con.inside = false;
     con.head = con.len = 0;
-}
-
-static void ring_put(const uint8_t *s, size_t len) {
-    for (; len && con.len < sizeof(con.ring); len--, con.len++) {
-        con.ring[(con.head + con.len) % sizeof(con.ring)] = *s++;
-    }
-    con.dropped += len;
 }
 
 static uint8_t ring_get(void) {
@@ -59,6 +53,21 @@ static void tx_direct(const uint8_t *s, size_t len) {
     }
 }
 
+// The text is for the stack to send; when there is too much of it the oldest
+// goes out from here, unless that would split a message.
+static void ring_put(const uint8_t *s, size_t len) {
+    for (; len; len--, con.len++) {
+        if (con.len == sizeof(con.ring)) {
+            if (con.inside || !wait_room()) {
+                con.dropped += len;
+                return;
+            }
+            hw_tx(ring_get());
+        }
+        con.ring[(con.head + con.len) % sizeof(con.ring)] = port_text(*s++);
+    }
+}
+
 // Everything the interpreter prints ends here, with \n already made \r\n.
 mp_uint_t __wrap_mp_hal_stdout_tx_strn(const char *str, size_t len) {
     if (con.capture) {
@@ -72,6 +81,7 @@ mp_uint_t __wrap_mp_hal_stdout_tx_strn(const char *str, size_t len) {
 bool port_capture(bool on) {
     bool was = con.capture;
     con.capture = on;
+    con.inside = false;
     while (!on && con.len) {
         uint8_t c = ring_get();
         tx_direct(&c, 1);
@@ -105,6 +115,10 @@ mp_uint_t port_write(const void *buf, mp_uint_t len, int *err) {
     mp_uint_t n = 0;
     while (n < len && hw_tx_room()) {
         hw_tx(s[n++]);
+        con.inside = true;
+    }
+    if (n == len) {
+        con.inside = false;
     }
     if (n == 0 && len) {
         *err = MP_EAGAIN;
@@ -123,6 +137,12 @@ int port_fileno(port_id_t id) {
     return -1;
 }
 
-bool port_take_ctrl_c(void) {
-    return hw_rx_take_ctrl_c();
+size_t port_peek(uint8_t *buf, size_t len, size_t skip) {
+    return hw_rx_peek(buf, len, skip);
+}
+
+void port_skip(size_t n) {
+    uint8_t c;
+    while (n-- && hw_rx(&c, 1)) {
+    }
 }

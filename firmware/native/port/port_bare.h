@@ -9,7 +9,7 @@
 
 size_t hw_rx(uint8_t *buf, size_t len);  // take what has arrived, up to a 0x03
 bool hw_rx_any(void);
-bool hw_rx_take_ctrl_c(void);            // see port_take_ctrl_c
+size_t hw_rx_peek(uint8_t *buf, size_t len, size_t skip); // see port_peek
 bool hw_tx_room(void);
 void hw_tx(uint8_t c);                   // only called when hw_tx_room()
 

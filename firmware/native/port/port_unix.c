@@ -18,23 +18,14 @@
 
 static struct {
     bool ready, capture;
+    bool stalled;   // nobody read the output when we last waited for that
+    bool inside;    // a message has been written in part
     int out;        // the real output
     int rd, wr;     // the console pipe
     size_t dropped;
 } con = { .out = -1, .rd = -1, .wr = -1 };
 
 ssize_t __real_write(int fd, const void *buf, size_t len);
-
-// Whoever prints to fd 1 while it is the pipe must neither see EAGAIN (print()
-// would raise) nor lose text uncounted.
-ssize_t __wrap_write(int fd, const void *buf, size_t len) {
-    ssize_t n = __real_write(fd, buf, len);
-    if (!con.capture || fd != STDOUT_FILENO) {
-        return n;
-    }
-    con.dropped += len - (n > 0 ? n : 0);
-    return len;
-}
 
 static void flush_at_exit(void) {
     port_capture(false);
@@ -70,13 +61,21 @@ int port_fileno(port_id_t id) {
     return id == PORT_INP ? STDIN_FILENO : id == PORT_OUT ? con.out : con.rd;
 }
 
+static ssize_t read_console(uint8_t *buf, size_t len) {
+    ssize_t n = read(con.rd, buf, len);
+    for (ssize_t i = 0; i < n; i++) {
+        buf[i] = port_text(buf[i]);
+    }
+    return n;
+}
+
 mp_uint_t port_read(port_id_t id, void *buf, mp_uint_t len, int *err) {
     int fd = port_fileno(id);
     // fd 0 may be blocking, and it is shared with the parent: ask first.
     if (!poll_fd(fd, POLLIN, 0)) {
         return fail(err, EAGAIN);
     }
-    ssize_t n = read(fd, buf, len);
+    ssize_t n = id == PORT_CONSOLE ? read_console(buf, len) : read(fd, buf, len);
     if (n >= 0) {
         return n;
     }
@@ -91,6 +90,10 @@ mp_uint_t port_write(const void *buf, mp_uint_t len, int *err) {
     }
     // A writable pipe has room for this much, so a blocking fd does not block.
     ssize_t n = __real_write(fd, buf, len < PIPE_BUF ? len : PIPE_BUF);
+    if (n > 0) {
+        con.inside = (mp_uint_t)n < len;
+        con.stalled = false;
+    }
     return n >= 0 ? (mp_uint_t)n : fail(err, errno == EINTR ? EAGAIN : errno);
 }
 
@@ -100,13 +103,14 @@ mp_uint_t port_poll(port_id_t id, mp_uint_t want) {
 }
 
 // Write all of it to the real output, unless nobody reads there.
-static bool write_out(const char *buf, size_t len) {
+static bool write_out(const uint8_t *buf, size_t len) {
     while (len) {
         ssize_t n = -1;
-        if (poll_fd(con.out, POLLOUT, FLUSH_TIMEOUT_MS) & POLLOUT) {
+        if (poll_fd(con.out, POLLOUT, con.stalled ? 0 : FLUSH_TIMEOUT_MS) & POLLOUT) {
             n = __real_write(con.out, buf, len);
         }
-        if (n <= 0) {
+        con.stalled = n <= 0;
+        if (con.stalled) {
             con.dropped += len;
             return false;
         }
@@ -117,17 +121,38 @@ static bool write_out(const char *buf, size_t len) {
 }
 
 // Empty the pipe; once the output is stuck the rest is dropped.
-static void flush_console(void) {
-    char buf[256];
+static bool flush_console(void) {
+    uint8_t buf[256];
     bool ok = true;
     ssize_t n;
-    while ((n = read(con.rd, buf, sizeof(buf))) > 0) {
+    while ((n = read_console(buf, sizeof(buf))) > 0) {
         if (ok) {
             ok = write_out(buf, n);
         } else {
             con.dropped += n;
         }
     }
+    return ok;
+}
+
+// Whoever prints to fd 1 while it is the pipe must neither see EAGAIN (print()
+// would raise) nor lose text uncounted. The text is for the stack to send; when
+// there is too much of it, it goes out from here, unless that would split a
+// message.
+ssize_t __wrap_write(int fd, const void *buf, size_t len) {
+    if (!con.capture || fd != STDOUT_FILENO) {
+        return __real_write(fd, buf, len);
+    }
+    for (size_t done = 0; done < len;) {
+        ssize_t n = __real_write(fd, (const char *)buf + done, len - done);
+        if (n > 0) {
+            done += n;
+        } else if (con.inside || !flush_console()) {
+            con.dropped += len - done;
+            break;
+        }
+    }
+    return len;
 }
 
 bool port_capture(bool on) {
@@ -135,6 +160,7 @@ bool port_capture(bool on) {
     bool was = con.capture;
     if (on != was && con.rd >= 0 && dup2(on ? con.wr : con.out, STDOUT_FILENO) >= 0) {
         con.capture = on;
+        con.inside = false;
         if (!on) {
             flush_console();
         }
@@ -146,7 +172,14 @@ size_t port_dropped(void) {
     return con.dropped;
 }
 
-// A terminal sends a signal instead.
-bool port_take_ctrl_c(void) {
-    return false;
+// A terminal sends a signal instead of a Ctrl-C.
+size_t port_peek(uint8_t *buf, size_t len, size_t skip) {
+    (void)buf;
+    (void)len;
+    (void)skip;
+    return 0;
+}
+
+void port_skip(size_t n) {
+    (void)n;
 }

@@ -133,9 +133,16 @@ async def connect(
 async def _read_console(msg: MsgpackMsgBuf, console: Callable[[str], object]) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     buf = memoryview(bytearray(4096))
-    while True:
-        try:
+
+    async def deliver() -> None:
+        while True:
             n = await msg.crd(buf)
-        except EOFError:
-            return
-        console(decoder.decode(buf[:n]))
+            console(decoder.decode(buf[:n]))
+
+    try:
+        await deliver()
+    except EOFError:
+        pass
+    finally:
+        async with rt.grace_ms(0):  # what came together with the last reply
+            await deliver()

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import anyio
 
@@ -57,15 +57,13 @@ class Event:
             self._event = anyio.Event()
 
     async def wait(self) -> bool:
-        """Return True when the event is set; a waiter that was woken returns even if it is
-        cleared at once.
-        """
+        """Return True when the event is set; also when it was cleared again meanwhile."""
         if not self._event.is_set():
             await self._event.wait()
         return True
 
 
-def Lock() -> anyio.Lock:  # noqa: N802 -- the device's is a class
+def Lock() -> anyio.Lock:
     """A lock, an async context manager; taking a free one does not go through the scheduler."""
     return anyio.Lock(fast_acquire=True)
 
@@ -160,9 +158,11 @@ class TaskGroup:
 
     def __init__(self) -> None:
         self._group = anyio.create_task_group()
+        self._entered = False
 
-    async def __aenter__(self) -> TaskGroup:
+    async def __aenter__(self) -> Self:
         await self._group.__aenter__()
+        self._entered = True
         return self
 
     async def __aexit__(
@@ -185,9 +185,7 @@ class TaskGroup:
             return False
         raise errors[0]
 
-    def start_soon(
-        self, fn: Callable[..., Coroutine[Any, Any, Any]], *args: Any
-    ) -> Task:
+    def start_soon(self, fn: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> Task:
         """Run ``await fn(*args)`` as a task of the group; returns it, it has a cancel().
 
         Raises:
@@ -198,7 +196,8 @@ class TaskGroup:
 
     def cancel(self) -> None:
         """Cancel all tasks, and the body if it still runs; leaving raises nothing for it."""
-        self._group.cancel_scope.cancel()
+        if self._entered:
+            self._group.cancel_scope.cancel()
 
 
 def is_coroutine(x: object) -> bool:

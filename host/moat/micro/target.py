@@ -52,7 +52,9 @@ def _emulated(name: str, cwd: str | None) -> BaseBuf:
     board = load(name)
     if not board.image_path.exists():
         raise TargetError(f"the image of {name} is not built; run: make BOARD={name} build")
-    return ProcessLink(board.command("stdio"), cwd=cwd)
+    # An emulator takes no notice of the end of its input.
+    exit_s = 1.0 if board.port == "unix" else 0
+    return ProcessLink(board.command("stdio"), cwd=cwd, exit_s=exit_s)
 
 
 def _process(command: str, cwd: str | None) -> BaseBuf:

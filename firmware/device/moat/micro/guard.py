@@ -2,8 +2,9 @@
 
 A Ctrl-C interrupts the program, as on any MicroPython, until a host has introduced itself: a
 hello contains no 0x03. Then the keyboard interrupt is off, and the reader looks for a Ctrl-C
-between messages. A blocked event loop reads nothing: a timer, which works from an interrupt,
-then switches the keyboard interrupt on until the loop runs again.
+between messages. A blocked event loop reads nothing. Then a timer, which works from an
+interrupt, looks for a Ctrl-C between the messages that wait to be read; and when that has gone
+on for long, it switches the keyboard interrupt on until the loop runs again.
 """
 
 from asyncio import ThreadSafeFlag
@@ -11,20 +12,29 @@ from asyncio import ThreadSafeFlag
 _CTRL_C = 3
 _OFF = -1
 _PERIOD_MS = 1000
-_PERIODS = 3  # so long the loop may be blocked
+# Periods that the loop has been blocked.
+_LOOK = 2
+_GIVE_UP = 3
 
 
 class Guard:
-    """Switches the keyboard interrupt of the console port `port` (a StdioBuf)."""
+    """Switches the keyboard interrupt of the console port.
 
-    def __init__(self, port):
+    Args:
+        port: the port, a StdioBuf.
+        look_ahead: function that returns a Decoder in the state of the reader's.
+        start_soon: of the task group of the stack.
+    """
+
+    def __init__(self, port, look_ahead, start_soon):
         self._port = port
+        self._look_ahead = look_ahead
+        self._start_soon = start_soon
         self._timer = None
         self._task = None
         self._missed = 0
+        self._scan = None
         self._alive = ThreadSafeFlag()
-        self.inside = lambda: False  # is the reader in the middle of a message?
-        self.start_soon = None  # of the task group of the stack
 
     def session(self, is_open):
         """A host has come or gone."""
@@ -32,33 +42,65 @@ class Guard:
         if is_open and self._timer is None:
             self._timer = _start_timer(self._tick)
             if self._timer is not None and self._task is None:
-                self._task = self.start_soon(self._run)
+                self._task = self._start_soon(self._run)
         elif not is_open and self._timer is not None:
             self._timer.deinit()
             self._timer = None
         self._missed = 0
 
-    def reset(self):
-        """The event loop is gone, and its tasks with it."""
-        self.session(False)
-        self._task = None
-
     def _tick(self, _):
         self._missed += 1
         self._alive.set()
-        if self._missed == _PERIODS:
+        if self._missed == _LOOK:
+            self._scan = _Scan(self._port, self._look_ahead())
+        if self._missed >= _LOOK:
+            self._scan.look()
+        if self._missed == _GIVE_UP:
             self._port.kbd_intr(_CTRL_C)
-            # One that came before, and waits to be read.
-            if not self.inside() and self._port.take_ctrl_c():
-                raise KeyboardInterrupt
 
     async def _run(self):
         """Show that the loop is alive, each time the timer asks."""
         while True:
             await self._alive.wait()
-            if self._missed >= _PERIODS and self._timer is not None:
+            if self._missed >= _GIVE_UP and self._timer is not None:
                 self._port.kbd_intr(_OFF)
             self._missed = 0
+            self._scan = None
+
+
+class _Scan:
+    """Looks through the input of `port` without taking it."""
+
+    def __init__(self, port, decoder):
+        self._port = port
+        self._decoder = decoder
+        self._buf = bytearray(64)
+        self._seen = 0
+
+    def look(self):
+        """Interrupt the program if there is a Ctrl-C outside of messages."""
+        decoder = self._decoder
+        before = self._seen
+        while not decoder.ctrl_c:
+            n = self._port.peek(self._buf, self._seen)
+            if not n:
+                break
+            n = self._buf.find(b"\x03", 0, n) + 1 or n
+            decoder.feed(self._buf[:n])
+            self._seen += n
+            _drain(decoder)
+        if decoder.ctrl_c:
+            decoder.ctrl_c = False
+            self._port.interrupt(self._seen)
+            self._seen = 0
+        elif self._seen == before:
+            decoder.expire()  # the rest of a message that has not come in a whole period
+            _drain(decoder)
+
+
+def _drain(decoder):
+    while decoder.next() is not None:
+        pass
 
 
 def _start_timer(callback):

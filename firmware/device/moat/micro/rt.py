@@ -58,6 +58,7 @@ class _Canceller:
     object stands for the helper's coroutine itself, of which the loop calls send() only.
     """
 
+    task = None
     exc = CancelledError
     _helper = None
 
@@ -92,7 +93,6 @@ class _Canceller:
         task.data = self.exc
         return True
 
-
     def _held_back(self):
         """True when a scope inside this one waits out its grace; else the inner ones end."""
         inner = _open.get(self.task)
@@ -112,7 +112,6 @@ class _Scope(_Canceller):
     """A part of the task that entered it; `outer` is the next scope around it."""
 
     exc = None
-    task = None
     held = None  # the cancellers that wait for the end of a grace
 
     def _enter(self):
@@ -131,11 +130,13 @@ class _Scope(_Canceller):
             self._helper = None
 
 
-class timeout_ms(_Scope):  # noqa: N801 -- used like a function
+class timeout_ms(_Scope):
     """Async context manager: TimeoutError when its body takes more than `ms` milliseconds.
 
     The body is cancelled then, at its next wait with 0. One that ends without having waited is
     in time, however long it took. A cancellation from outside wins, whichever came first.
+
+    asyncio's wait_for is no substitute: it can lose a cancellation, and deliver one twice.
     """
 
     def __init__(self, ms):
@@ -154,7 +155,7 @@ class timeout_ms(_Scope):  # noqa: N801 -- used like a function
         return False
 
 
-class grace_ms(timeout_ms):  # noqa: N801 -- used like a function
+class grace_ms(timeout_ms):
     """Async context manager: its body may take `ms` milliseconds although we are cancelled.
 
     For the last words in a finally clause. What is not done in time is given up, silently.
@@ -214,8 +215,6 @@ class TaskGroup(_Scope):
     async def __aenter__(self):
         self._enter()
         self._active = True
-        if self._cancelled:
-            self._fire()
         return self
 
     def start_soon(self, fn, *args):
@@ -235,7 +234,7 @@ class TaskGroup(_Scope):
 
     def cancel(self):
         """Cancel all tasks, and the body if it still runs; leaving raises nothing for it."""
-        if not self._cancelled:
+        if self._active and not self._cancelled:
             self._cancelled = True
             for child in self._tasks:
                 child.cancel()
@@ -264,7 +263,13 @@ class TaskGroup(_Scope):
         if self._tasks:
             outer = await self._join(outer)
         self._active = False
-        return self._outcome(exc, outer)
+        if len(self._errors) > 1:
+            raise ExceptionGroup("several tasks failed", self._errors)
+        for error in self._errors:
+            raise error
+        if outer is not None:
+            raise outer
+        return True
 
     async def _join(self, outer):
         self._empty = Event()
@@ -278,15 +283,6 @@ class TaskGroup(_Scope):
                 for child in self._tasks:
                     child._fire()  # each cancellation from outside is theirs, too
         return outer
-
-    def _outcome(self, exc, outer):
-        errors = self._errors
-        error = errors[0] if errors else outer
-        if len(errors) > 1:
-            raise ExceptionGroup("several tasks failed", errors)
-        if error is not None and error is not exc:
-            raise error
-        return error is None
 
 
 class _Context:

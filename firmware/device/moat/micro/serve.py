@@ -7,31 +7,50 @@ from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.guard import Guard
 from moat.micro.proto.msgpack import MsgpackMsgBuf
-from moat.micro.proto.stream import FileBuf, StdioBuf
+from moat.micro.proto.stream import StdioBuf
 
-_port = StdioBuf()
-_guard = Guard(_port)
+_guard = None
+_port = None
 
 
 async def serve(apps, main):
     """Serve `apps` on the console port, and run `main` beside it, until the port closes."""
+    global _guard, _port
+    _port = StdioBuf()
     msg = MsgpackMsgBuf(_port, ctrl_c=_interrupt)
     async with rt.TaskGroup() as tasks:
-        _guard.start_soon = tasks.start_soon
-        async with CmdMsg(msg, Dispatch(apps), on_session=_guard.session) as cmd:
-            _guard.inside = lambda: msg.inside
+        _guard = Guard(_port, msg.look_ahead, tasks.start_soon)
+        async with CmdMsg(msg, _Root(apps), on_session=_guard.session) as cmd:
             if _port.console is not None:
-                tasks.start_soon(_forward, _port.console, msg)
+                tasks.start_soon(_forward, msg)
             if main is not None:
                 tasks.start_soon(_run, main)
             await cmd.closed()
             tasks.cancel()
 
 
+class _Root(Dispatch):
+    """The apps by name; an error while one is loaded says so."""
+
+    def child(self, name):
+        if name not in self.sub:
+            return None
+        try:
+            return Dispatch.child(self, name)
+        except Exception as exc:  # the user's: to the caller in short, in full to the console
+            sys.print_exception(exc)
+            why = "%s: %s" % (type(exc).__name__, exc)
+            raise ImportError("the app '%s' cannot be loaded: %s" % (name, why))
+
+
 def release():
-    """Give the console port back to the REPL."""
-    _guard.reset()
-    _port.release()
+    """Give the console port back to the REPL; an interrupt leaves the stack as it is."""
+    global _guard, _port
+    if _guard is not None:
+        _guard.session(False)
+    if _port is not None:
+        _port.release()
+    _guard = _port = None
 
 
 def _interrupt():
@@ -45,11 +64,8 @@ async def _run(main):
         sys.print_exception(exc)
 
 
-async def _forward(console, msg):
-    """Send on what the program prints."""
-    src = FileBuf()
-    src.s = console
-    buf = memoryview(bytearray(128))
+async def _forward(msg):
+    """Send on what the program prints while there are no messages to take it along."""
     while True:
-        n = await src.rd(buf)
-        await msg.cwr(buf[:n])
+        await _port.printed()
+        await msg.cwr(b"")

@@ -28,6 +28,18 @@ static int run_frozen(const char *name, bool allow_interrupt) {
     return pyexec_frozen_module(name, allow_interrupt);
 }
 
+// Take the input up to its first Ctrl-C, if that is in front of any message.
+static bool take_ctrl_c(void) {
+    uint8_t c;
+    for (size_t n = 0; port_peek(&c, 1, n) == 1 && c != MESSAGE_PREFIX; n++) {
+        if (c == CHAR_CTRL_C) {
+            port_skip(n + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
 // PYEXEC_FORCED_EXIT asks for a soft reset.
 static int boot(bool with_main) {
     if (!fresh) {
@@ -43,7 +55,7 @@ static int boot(bool with_main) {
         // it (mpremote sends it once) wants the REPL. First make it interrupt,
         // then look, so that none slips through between.
         mp_hal_set_interrupt_char(CHAR_CTRL_C);
-        if (port_take_ctrl_c()) {
+        if (take_ctrl_c()) {
             mp_hal_set_interrupt_char(-1);
         } else {
             ret = run_frozen(MAIN, true);

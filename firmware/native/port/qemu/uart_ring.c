@@ -10,8 +10,6 @@
 #include "py/stream.h"
 #include "shared/readline/readline.h"
 
-#define MESSAGE_PREFIX 0xc1
-
 static struct {
     bool held;
     uint16_t head, len;
@@ -48,22 +46,14 @@ void uart_tick(void) {
     }
 }
 
-bool hw_rx_take_ctrl_c(void) {
-    bool found = false;
+size_t hw_rx_peek(uint8_t *buf, size_t len, size_t skip) {
+    size_t n = 0;
     mp_uint_t irq = MICROPY_BEGIN_ATOMIC_SECTION();
-    for (size_t i = 0; i < rx.len && !found; i++) {
-        uint8_t c = rx.data[(rx.head + i) % sizeof(rx.data)];
-        if (c == MESSAGE_PREFIX) {
-            break;
-        }
-        if (c == CHAR_CTRL_C) {
-            rx.head = (rx.head + i + 1) % sizeof(rx.data);
-            rx.len -= i + 1;
-            found = true;
-        }
+    for (; n < len && skip + n < rx.len; n++) {
+        buf[n] = rx.data[(rx.head + skip + n) % sizeof(rx.data)];
     }
     MICROPY_END_ATOMIC_SECTION(irq);
-    return found;
+    return n;
 }
 
 // A chunk ends behind a Ctrl-C: if that stops the stack, what follows it is for

@@ -75,7 +75,8 @@ class RemoteError(CallError):
         return "{}: {}".format(self.args[0], ", ".join(str(a) for a in self.args[1]))
 
 
-_OWN = (LinkLost, LinkReset, ProtocolError, MessageTooLongError, InUseError, NotFoundError, ArgumentError, BusyError)  # fmt: skip
+_OWN = (LinkLost, LinkReset, ProtocolError, MessageTooLongError, InUseError, NoConsoleError,
+    NotFoundError, ArgumentError, BusyError)  # fmt: skip
 _BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, IndexError,
     KeyError, LookupError, MemoryError, NameError, NotImplementedError, OSError, OverflowError,
     RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError)  # fmt: skip
@@ -84,12 +85,28 @@ _BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportErr
 def to_wire(exc: BaseException) -> "list[object]":
     """Return the list that stands for an exception on the wire: type name, then its arguments.
 
-    Arguments that are not plain scalars are replaced by their repr.
+    Arguments that are not plain scalars are replaced by their repr. What came from yet another
+    peer is passed on as it was.
     """
-    out: list[object] = [type(exc).__name__]
-    for a in exc.args:
-        out.append(a if a is None or isinstance(a, (bool, int, float, str, bytes)) else repr(a))
-    return out
+    if isinstance(exc, RemoteError) and len(exc.args) == 2:
+        return [exc.args[0]] + [_plain(a) for a in exc.args[1]]
+    # CPython's subclasses of OSError, which the number stands for, are not known everywhere.
+    numbered = isinstance(exc, OSError) and len(exc.args) > 1
+    name = "OSError" if numbered else type(exc).__name__
+    return [name] + [_plain(a) for a in exc.args]
+
+
+def _plain(a):
+    if a is None or isinstance(a, (float, bytes)):
+        return a
+    if isinstance(a, int) and -(1 << 63) <= a < 1 << 64:
+        return a
+    try:
+        if isinstance(a, str) and a.encode() is not None:  # a lone surrogate has no encoding
+            return a
+    except UnicodeError:
+        pass
+    return repr(a)
 
 
 def from_wire(err: object) -> Exception:
@@ -102,5 +119,8 @@ def from_wire(err: object) -> Exception:
     name, args = err[0], err[1:]
     for known in _OWN + _BUILTIN:
         if known.__name__ == name:
-            return known(*args)
+            try:
+                return known(*args)
+            except Exception:  # SyntaxError, for one, wants them to be of certain types
+                break
     return RemoteError(name, args)

@@ -16,11 +16,18 @@ class ProcessLink(ProcessBuf):
         argv: the program and its arguments.
         env: its environment, by default ours.
         cwd: its working directory, by default ours.
+        exit_s: seconds that it is given to end by itself when its stdin is closed.
     """
 
     def __init__(
-        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        exit_s: float = 1.0,
     ) -> None:
         self.argv = argv
         self.env = env
         self.cwd = cwd
+        self.exit_s = exit_s

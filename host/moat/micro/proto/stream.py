@@ -5,6 +5,7 @@ The device's proto/stream.py has the counterparts on MicroPython.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -21,8 +22,7 @@ from moat.micro.proto.stack import BaseBuf
 
 __all__ = ["AnyioBuf", "ProcessBuf"]
 
-# A process is given this long to end by itself when its input is closed, then when told to.
-_EXIT_S = 1.0
+_EXIT_S = 1.0  # a process that is told to end, or has closed its output, is given this long
 _STDERR_TAIL = 2000
 
 
@@ -32,8 +32,8 @@ class AnyioBuf(BaseBuf):
     anyio's errors arrive as those of the stack: EOFError at the peer's orderly end, LinkLost
     when the link is broken or closed, InUseError for a second reader.
 
-    A write is never cancelled half-way: it is finished first, and when the peer takes nothing
-    for `stall_s` seconds the link counts as lost.
+    A write is never cancelled half-way. asyncio takes all of it at once, or nothing. On trio
+    it is finished first, and when the peer takes no data for `stall_s` seconds the link breaks.
     """
 
     s: ByteStream | Any = None
@@ -56,10 +56,16 @@ class AnyioBuf(BaseBuf):
     async def wr(self, buf: Any) -> None:
         """See BaseBuf.wr."""
         try:
-            with anyio.move_on_after(self.stall_s, shield=True) as scope:
+            if anyio.get_cancelled_exc_class() is asyncio.CancelledError:
                 await self.s.send(buf)
+            else:
+                await self._send_all(buf)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
             raise LinkLost(str(exc) or "the link is broken") from exc
+
+    async def _send_all(self, buf: Any) -> None:
+        with anyio.move_on_after(self.stall_s, shield=True) as scope:
+            await self.s.send(buf)
         if scope.cancelled_caught:
             await self.s.aclose()
             raise LinkLost(f"the peer has taken no data for {self.stall_s:g} seconds")
@@ -68,13 +74,15 @@ class AnyioBuf(BaseBuf):
 class ProcessBuf(AnyioBuf):
     """A byte stream to stdin and from stdout of a process; override `argv`.
 
-    Leaving the context closes the process's stdin, and ends the process if that does not.
-    Its stderr is kept apart: when the process dies, the end of it is part of the error.
+    Leaving the context closes the process's stdin, and ends the process if it does not end by
+    itself in `exit_s` seconds. Its stderr is kept apart: when the process dies, the end of it
+    is part of the error. A Ctrl-C in our terminal does not reach it.
     """
 
     argv: Sequence[str] = ()
     env: Mapping[str, str] | None = None
     cwd: str | None = None
+    exit_s = 1.0
     process: Process | None = None
 
     @asynccontextmanager
@@ -83,7 +91,7 @@ class ProcessBuf(AnyioBuf):
         try:
             process = await anyio.open_process(
                 _with_parent(self.argv), stdin=PIPE, stdout=PIPE, stderr=PIPE,
-                cwd=self.cwd, env=self.env,
+                cwd=self.cwd, env=self.env, start_new_session=True,
             )  # fmt: skip
         except OSError as exc:
             raise LinkLost(f"cannot start {self.argv[0]}: {exc.strerror}") from exc
@@ -132,12 +140,13 @@ class ProcessBuf(AnyioBuf):
             await process.stdin.aclose()
         except (anyio.BrokenResourceError, OSError):
             pass  # it is gone already
-        for end in (lambda: None, process.terminate, process.kill):
+        with anyio.move_on_after(self.exit_s):
+            await process.wait()
+        for end in (process.terminate, process.kill):
             if process.returncode is None:
                 end()
-            with anyio.move_on_after(_EXIT_S):
-                await process.wait()
-                break
+                with anyio.move_on_after(_EXIT_S):
+                    await process.wait()
         await process.aclose()
 
 

@@ -26,9 +26,19 @@ class SysCmd(BaseCmd):
             "platform": sys.platform,
             "mem_free": gc.mem_free(),
             "mem_alloc": gc.mem_alloc(),
+            "text_dropped": _text_dropped(),
             "unique_id": _machine("unique_id"),
             "reset_cause": _machine("reset_cause"),
         }
+
+
+def _text_dropped():
+    """Bytes that were printed while the host did not read; None where nobody counts them."""
+    try:
+        from _port import dropped
+    except ImportError:
+        return None
+    return dropped()
 
 
 def _machine(name):

@@ -11,6 +11,11 @@ from moat.micro.errors import InUseError, LinkLost
 from moat.micro.proto.stack import BaseBuf
 
 
+# Printed text that goes out ahead of a message: so many bytes at once, so many times at most.
+_PIECE = 256
+_PIECES = 16
+
+
 class FileBuf(BaseBuf):
     """A byte stream over any pollable MicroPython stream `s`; set it in `_ctx`.
 
@@ -127,11 +132,35 @@ class StdioBuf(FileBuf):
         else:
             self._port = _port
             self.s, self.out, self.console = _port.inp, _port.out, _port.console
+            self._text = memoryview(bytearray(_PIECE))
             _port.capture(True)
         try:
             yield self
         finally:
             self.release()
+
+    def wr(self, buf):
+        """See BaseBuf.wr. What was printed before this goes first."""
+        text = self._printed()
+        return self._wr(text, buf) if text else FileBuf.wr(self, buf)
+
+    async def _wr(self, text, buf):
+        for _ in range(_PIECES):  # not for ever: some task may print on and on
+            await FileBuf.wr(self, text)
+            text = self._printed()
+            if not text:
+                break
+        await FileBuf.wr(self, buf)
+
+    def _printed(self):
+        if self.console is None:
+            return None
+        n = self.console.readinto(self._text)
+        return self._text[:n] if n else None
+
+    async def printed(self):
+        """Wait until something was printed; `wr` sends it."""
+        yield core._io_queue.queue_read(self.console)
 
     def release(self):
         """Let print() write to the port itself again. Does no harm twice."""
@@ -145,6 +174,13 @@ class StdioBuf(FileBuf):
 
             kbd_intr(char)
 
-    def take_ctrl_c(self):
-        """Take a Ctrl-C that waits to be read, outside of a message, and all before it."""
-        return self._port is not None and self._port.take_ctrl_c()
+    def peek(self, buf, skip):
+        """Copy input that waits to be read into `buf`, all but the first `skip` bytes of it.
+
+        Returns its length; 0 where the operating system looks for a Ctrl-C.
+        """
+        return self._port.peek(buf, skip) if self._port is not None else 0
+
+    def interrupt(self, n):
+        """Drop the first `n` bytes of input, and raise KeyboardInterrupt in the program."""
+        self._port.interrupt(n)

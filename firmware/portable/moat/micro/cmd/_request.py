@@ -1,7 +1,8 @@
 """Both ends of the request protocol, without I/O.
 
 Feed `receive` with messages; it returns an event or None, and appends answers of its own to
-`out`. The other methods return the message to be sent. A call is in one of these states, and
+`out`. The other methods return the message to be sent, behind those that are in `out`: the
+order of all messages is that in which they were made. A call is in one of these states, and
 whatever else arrives for it is skipped:
 
     at the caller      sent       -- REPLY, ERROR -->  gone, with that outcome
@@ -11,8 +12,12 @@ whatever else arrives for it is skipped:
     at the callee      running    -- CANCEL, CREDIT --> running
                                   -- reply(), error() --> gone
 
-so an id is free for the next call only when the callee has let go of it. A hello from a peer
-with another id (it has started anew), or a bye, ends all calls of both sides.
+so an id is free for the next call only when the callee has let go of it.
+
+A session is a pair of ids, and open at an end that has been told its own id by the peer. So
+whatever was on its way when a session ended arrives ahead of the hello that opens the next
+one, and is skipped. A hello from a peer with another id (it has started anew), or one from a
+peer that does not know ours (its link was reset), or a bye, ends all calls of both sides.
 """
 
 from moat.micro.cmd._wire import (
@@ -53,7 +58,7 @@ class Requests:
 
     def __init__(self, own: int, limit: int = 4096, max_served: int = 16) -> None:
         self.own = own | ID_BITS
-        self.limit = limit
+        self.limit = _without_3(limit)
         self.peer: "Any" = None  # id of the peer, once it has said hello
         self.peer_limit = 0
         self.open = False  # the peer knows us, too
@@ -63,6 +68,7 @@ class Requests:
         self.skipped = 0  # messages that made no sense
         self._max_served = max_served
         self._last = 0
+        self._refused: "Any" = -1  # id of the last peer of another version
 
     def hello(self) -> "list[Any]":
         """Return the message that introduces us; send it at the start, and when in doubt."""
@@ -72,16 +78,16 @@ class Requests:
         """Take a message of the peer; returns an event or None.
 
         (SESSION, calls, served)       the session has begun or ended; what these dicts hold is lost
-        (REFUSED, exception)           the peer speaks another version
+        (REFUSED, calls, served, exc)  the same, since the peer speaks another version
         (CALL, id, path, data, credit) run this, set `served[id]`; credit is None but for streams
         (CANCEL, served)               stop this; it has to be ended with `error` all the same
         (CREDIT, served, bytes)        more of the stream may be sent
         (REPLY, call, data)  (ERROR, call, error)  (ITEM, call, data)
         """
         try:
-            kind = msg[0]
+            kind = msg[0] if isinstance(msg, list) else None
             if kind == HELLO:
-                return self._hello(msg[1], msg[2], msg[3], msg[4])
+                return self._hello(msg)
             if kind == BYE:
                 return self.lost()
             if self.open:
@@ -99,6 +105,7 @@ class Requests:
         """The link broke or was replaced: end the session; returns a SESSION event."""
         self.peer = None
         self.open = False
+        self.out.clear()  # nobody needs these any more
         return self._drop()
 
     def _drop(self):
@@ -107,30 +114,44 @@ class Requests:
         self.served = {}
         return event
 
-    def _hello(self, version, ident, peer, limit):
+    def _hello(self, msg):
+        version, ident = msg[1], msg[2]
+        # Our own id: the line echoes.
+        if ident != ident & 0xFFFFFFFF | ID_BITS or ident == self.own:
+            raise ValueError
         if version != VERSION:
-            if peer != self.own:
-                self.out.append(self.hello())
-            return REFUSED, ProtocolError(
-                "the peer speaks version %s of the protocol, this end %s" % (version, VERSION)
-            )
+            return self._refuse(version, ident)
+        known, limit = msg[3] == self.own, msg[4]
+        if not isinstance(limit, int):
+            raise ValueError
         new = ident != self.peer
-        known = peer == self.own
         was = self.open
         self.peer = ident
-        self.peer_limit = int(limit)
-        self.open = known or (was and not new)
+        self.peer_limit = limit
+        self.open = known
         if new or not known:
+            self.out.clear()
             self.out.append(self.hello())
-        if new or self.open != was:
-            return self._drop()
-        return None
+        return self._drop() if new or known != was else None
+
+    def _refuse(self, version, ident):
+        """Tell a peer of another version ours, once: it does the same."""
+        calls, served = self.calls, self.served
+        if self.open or ident != self._refused:
+            self._refused = ident
+            self.lost()
+            self.out.append(self.hello())
+        text = "the peer speaks version %s of the protocol, this end %s" % (version, VERSION)
+        return REFUSED, calls, served, ProtocolError(text)
 
     # ---- at the callee
 
     def _call(self, _kind, msg):
         ident, path = msg[1], msg[2]
+        credit = msg[4] if len(msg) > 4 else None
         if not isinstance(ident, int) or not isinstance(path, list) or ident in self.served:
+            raise ValueError
+        if credit is not None and not isinstance(credit, int):
             raise ValueError
         if len(self.served) >= self._max_served:
             busy = BusyError("%d calls are being served already" % self._max_served)
@@ -138,13 +159,15 @@ class Requests:
             return None
         self.served[ident] = None
         data = msg[3] if len(msg) > 3 else b""
-        return CALL, ident, path, data, msg[4] if len(msg) > 4 else None
+        return CALL, ident, path, data, credit
 
     def _cancel(self, _kind, msg):
         return CANCEL, self.served[msg[1]]
 
     def _credit(self, _kind, msg):
-        return CREDIT, self.served[msg[1]], int(msg[2])
+        if not isinstance(msg[2], int) or msg[2] < 0:
+            raise ValueError
+        return CREDIT, self.served[msg[1]], msg[2]
 
     def reply(self, ident: int, data: bytes) -> "list[Any]":
         """End a call with its encoded result. MessageTooLongError: it is still to be ended."""
@@ -153,8 +176,12 @@ class Requests:
         return [REPLY, ident, data]
 
     def error(self, ident: int, err: "list[Any]") -> "list[Any]":
-        """End a call with an error, as `errors.to_wire` makes it."""
+        """End a call with an error, as `errors.to_wire` makes it; it is shortened if need be."""
         del self.served[ident]
+        room = self.peer_limit - _HEADER
+        if _size(err) > room:
+            text = str(err[1]) if len(err) > 1 else ""
+            err = [err[0][:40], text[: max(0, room // 4 - 50)] + "..."]
         return [ERROR, ident, err]
 
     def item(self, ident: int, data: bytes) -> "list[Any]":
@@ -176,7 +203,7 @@ class Requests:
         """
         if not self.open:
             raise LinkLost("no session with the peer")
-        self._check(len(data) + sum([5 + 4 * len(p) if isinstance(p, str) else 9 for p in path]))
+        self._check(len(data) + _size(path))
         ident = self._free_id()
         self.calls[ident] = call
         msg = [CALL, ident, path]
@@ -195,16 +222,16 @@ class Requests:
                 return ident
         raise BusyError("255 calls are under way on this link")
 
-    def cancel(self, ident: int) -> "list[Any] | None":
+    def cancel(self, ident: int, call: "Any") -> "list[Any] | None":
         """The caller is gone; returns the message, or None when the call has ended."""
-        if self.calls.get(ident) is None:
+        if self.calls.get(ident) is not call:  # the id may be another call's by now
             return None
         self.calls[ident] = None
         return [CANCEL, ident]
 
-    def grant(self, ident: int, n: int) -> "list[Any] | None":
+    def grant(self, ident: int, call: "Any", n: int) -> "list[Any] | None":
         """Allow `n` more bytes of a stream; None when it has ended."""
-        return [CREDIT, ident, n] if self.calls.get(ident) is not None else None
+        return [CREDIT, ident, n] if self.calls.get(ident) is call else None
 
     def _end(self, kind, msg):
         call = self.calls.pop(msg[1])
@@ -229,3 +256,16 @@ class Requests:
         ERROR: _end,
         ITEM: _item,
     }
+
+
+def _size(items):
+    """Bytes that an array of scalars takes at most."""
+    return sum([5 + 4 * len(x) if isinstance(x, (str, bytes)) else 9 for x in items])
+
+
+def _without_3(n):
+    """The largest number up to `n` none of whose four bytes is 3: for the hello."""
+    for shift in (24, 16, 8, 0):
+        if n >> shift & 255 == 3:
+            n = (n >> shift << shift) - 1
+    return n

@@ -6,7 +6,7 @@ from moat.micro import rt
 from moat.micro.const import const
 from moat.micro.cmd._request import REFUSED, SESSION, Requests
 from moat.micro.cmd._wire import BYE, CALL, CANCEL, CREDIT, ERROR, ITEM, REPLY
-from moat.micro.cmd.stream import Sender, Stream
+from moat.micro.cmd.stream import Sender, Stream, decode
 from moat.micro.errors import (
     ArgumentError,
     LinkError,
@@ -39,10 +39,10 @@ def unpack_args(data: "Any") -> "tuple[list[Any], dict[str, Any]]":
     try:
         if data:
             try:
-                args = unpackb(data)
+                args = unpackb(data, strict_map_key=False)
             except ExtraData as exc:
                 args = exc.unpacked
-                kw = unpackb(bytes(exc.extra))
+                kw = unpackb(bytes(exc.extra), strict_map_key=False)
             if isinstance(args, dict):
                 args, kw = (), args
         if not isinstance(kw, dict):
@@ -65,15 +65,24 @@ class _Call:
         self.error = error
         self.done.set()
 
+    def put(self, data):
+        pass  # a value, but this is no stream
+
 
 class _Served:
     """A call of the peer that is running."""
 
     def __init__(self, ident, credit):
         self.ident = ident
-        self.credit = credit
+        self.credit = credit  # None: this is no stream
         self.more: "Any" = None  # event: credit has come
         self.task: "Any" = None
+
+    def add(self, credit):
+        if self.credit is not None:
+            self.credit += credit
+            if self.more is not None:
+                self.more.set()
 
 
 class CmdMsg(Base):
@@ -110,22 +119,26 @@ class CmdMsg(Base):
     @rt.asynccontextmanager
     async def _ctx(self):
         self._core = Requests(rt.random_bits(), self._limit, self._max_served)
-        self._error: "BaseException | None" = None
+        self._error: "BaseException | None" = None  # why there is no session
+        self._ended = False
         self._is_open = False  # what on_session was told last
-        self._lock = rt.Lock()
+        self._sending = False
         self._changed = rt.Event()  # the session
         self._wake = rt.Event()  # something is in core.out
+        self._sent = rt.Event()  # something has left core.out
         async with self.parent as self.s:
-            async with rt.TaskGroup() as self._tasks:
-                self._tasks.start_soon(self._read)
-                self._tasks.start_soon(self._write)
-                self._post(self._core.hello())
-                try:
-                    yield self
-                finally:
-                    await self._leave()
-                self._tasks.cancel()
-            self._session(None)
+            try:
+                async with rt.TaskGroup() as self._tasks:
+                    self._tasks.start_soon(self._read)
+                    self._tasks.start_soon(self._write)
+                    self._post(self._core.hello())
+                    try:
+                        yield self
+                    finally:
+                        await self._leave()
+                    self._tasks.cancel()
+            finally:
+                self._end(LinkLost("the link has been closed on this side"))
 
     async def _leave(self):
         if self._core.open:
@@ -155,7 +168,7 @@ class CmdMsg(Base):
 
     async def closed(self) -> None:
         """Wait until the link has ended."""
-        while self._error is None:
+        while not self._ended:
             self._changed.clear()
             await self._changed.wait()
 
@@ -169,20 +182,20 @@ class CmdMsg(Base):
         LinkLost, LinkReset: nobody knows.
         """
         call = _Call()
-        ident = await self.start(call, path, args, kw, None)
+        ident = self.start(call, path, args, kw, None)
         try:
             await call.done.wait()
         finally:
-            self.stop(ident)
+            self.stop(ident, call)
         if call.error is not None:
             raise call.error
-        return None if call.data is None else unpackb(call.data)
+        return None if call.data is None else decode(call.data)
 
     def stream(self, path: "list[Any]", *args: "Any", **kw: "Any") -> Stream:
         """Run a streaming command of the peer; returns a Stream to be used as context."""
         return Stream(self, path, args, kw)
 
-    async def start(
+    def start(
         self,
         call: "Any",
         path: "list[Any]",
@@ -190,47 +203,64 @@ class CmdMsg(Base):
         kw: "dict[str, Any]",
         credit: "int | None",
     ) -> int:
-        """Send a call; `call.end(data, error)` will be called. Returns its id."""
+        """Begin a call; `call.end(data, error)` will be called. Returns its id."""
         if self._error is not None:
             raise self._error
         ident, msg = self._core.call(call, path, pack_args(args, kw), credit)
-        try:
-            await self._send(msg)
-        except BaseException:
-            self.stop(ident)
-            raise
+        self._post(msg)
         return ident
 
-    def stop(self, ident: int) -> None:
+    def stop(self, ident: int, call: "Any") -> None:
         """Cancel a call of ours unless it has ended."""
-        self._post(self._core.cancel(ident))
+        self._post(self._core.cancel(ident, call))
 
-    def grant(self, ident: int, n: int) -> None:
+    def grant(self, ident: int, call: "Any", n: int) -> None:
         """Allow `n` more bytes of a stream."""
-        self._post(self._core.grant(ident, n))
+        self._post(self._core.grant(ident, call, n))
 
     # ---- sending
 
+    # All messages go through core.out. Who may be cancelled only puts them there: half of the
+    # protocol's promises rest on no message getting lost, or overtaking another one.
+
     def _post(self, msg):
-        """Send soon, without waiting: for what the reader, or a finally clause, has to say."""
+        """Send soon, without waiting."""
         if msg is not None:
             self._core.out.append(msg)
             self._wake.set()
 
     async def _send(self, msg):
+        """Send now, and all that is before it; for tasks that nobody cancels."""
+        self._core.out.append(msg)
+        if self._sending:
+            await self._gone(msg)
+        else:
+            await self._flush()
+
+    async def _gone(self, msg):
+        while msg in self._core.out:
+            self._sent.clear()
+            await self._sent.wait()
+
+    async def _flush(self):
         out = self._core.out
-        async with self._lock:
+        self._sending = True
+        try:
             while out:
                 await self.s.send(out.pop(0))
-            if msg is not None:
-                await self.s.send(msg)
+                self._sent.set()
+        finally:
+            self._sending = False
 
     async def _write(self):
         while True:
             await self._wake.wait()
             self._wake.clear()
             try:
-                await self._send(None)
+                if not self._sending:
+                    await self._flush()
+            except LinkReset:
+                pass  # the reader sees the same, and says hello
             except (LinkError, EOFError):
                 return  # the reader sees the same, and says so
 
@@ -257,8 +287,10 @@ class CmdMsg(Base):
             self._end(exc)
 
     def _end(self, exc):
-        self._error = exc
-        self._event(self._core.lost())
+        if not self._ended:
+            self._ended = True
+            self._error = exc
+            self._session(self._core.lost())
 
     def _event(self, event):
         kind = event[0]
@@ -275,33 +307,27 @@ class CmdMsg(Base):
             served.task.cancel()
             self._post(self._core.error(served.ident, ["CancelledError"]))
         elif kind == CREDIT:
-            event[1].credit += event[2]
-            if event[1].more is not None:
-                event[1].more.set()
+            event[1].add(event[2])
         elif kind == SESSION:
             self._session(event)
         elif kind == REFUSED:
-            self._refused(event[1])
-
-    def _refused(self, exc):
-        # Whoever waits for the session is told; a peer that fits may still come.
-        if not self._core.open:
-            self._error = exc
-            self._changed.set()
+            # Whoever waits for the session is told; a peer that fits may still come.
+            self._error = event[3]
+            self._session(event)
 
     def _session(self, event):
         """The session has begun, ended, or begun anew; `event`: what has ended with it."""
-        if event is not None:
-            for call in event[1].values():
-                if call is not None:
-                    call.end(None, self._error or LinkReset("the peer has left or started anew"))
-            for served in event[2].values():
-                if served is not None:
-                    served.task.cancel()
-        is_open = event is not None and self._core.open
-        if is_open and self._error is not None:
+        for call in event[1].values():
+            if call is not None:
+                call.end(None, self._error or LinkReset("the peer has left or started anew"))
+        for served in event[2].values():
+            if served is not None:
+                served.task.cancel()
+        is_open = self._core.open
+        if is_open:
             self._error = None
         self._changed.set()
+        self._sent.set()  # or will never be
         if is_open != self._is_open and self._on_session is not None:
             self._on_session(is_open)
         self._is_open = is_open
@@ -314,23 +340,25 @@ class CmdMsg(Base):
         served.task = self._tasks.start_soon(self._serve, served, path, data)
 
     async def _serve(self, served, path, data):
-        core = self._core
-        ident = served.ident
+        msg = None
         try:
-            result = await self._run(served, path, data)
-            if core.served.get(ident) is not served:
-                return
-            msg = core.reply(ident, packb(result))
-        except (
-            Exception
-        ) as exc:  # the root of a task: whatever a command raises goes to the caller
-            if core.served.get(ident) is not served:
-                return
-            msg = core.error(ident, to_wire(exc))
-        try:
-            await self._send(msg)
-        except (LinkError, EOFError):
-            pass  # the reader sees the same, and ends the session
+            data = packb(await self._run(served, path, data))
+            if self._is_running(served):
+                msg = self._core.reply(served.ident, data)
+        except Exception as exc:  # the root of a task: any error goes to the caller
+            if self._is_running(served):
+                msg = self._core.error(served.ident, to_wire(exc))
+        finally:
+            if self._is_running(served):  # cancelled, but not by the caller
+                self._post(self._core.error(served.ident, ["CancelledError"]))
+        if msg is not None:
+            try:
+                await self._send(msg)
+            except (LinkError, EOFError):
+                pass  # the reader sees the same, and ends the session
+
+    def _is_running(self, served):
+        return self._core.served.get(served.ident) is served
 
     def _run(self, served, path, data):
         if self.root is None:
@@ -347,7 +375,10 @@ class CmdMsg(Base):
             raise ArgumentError(str(exc))
 
     async def item(self, served: "Any", data: bytes) -> None:
-        """Send one encoded value of a stream, for Sender."""
-        if self._core.served.get(served.ident) is not served:
+        """Send one encoded value of a stream, for Sender; it is sent even when cancelled."""
+        if not self._is_running(served):
             raise LinkLost("nobody listens to this stream any more")
-        await self._send(self._core.item(served.ident, data))
+        msg = self._core.item(served.ident, data)
+        served.credit -= len(data) + 1  # one: empty values count, too
+        self._post(msg)
+        await self._gone(msg)

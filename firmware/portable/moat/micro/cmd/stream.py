@@ -4,10 +4,19 @@ from msgpack import packb, unpackb
 
 from moat.micro import rt
 from moat.micro.const import const
+from moat.micro.errors import ProtocolError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
+
+
+def decode(data: "Any") -> "Any":
+    """Return the value of an encoded span. ProtocolError: it is none."""
+    try:
+        return unpackb(data, strict_map_key=False)
+    except (ValueError, TypeError) as exc:
+        raise ProtocolError("malformed value from the peer: %s" % exc)
 
 
 class Sender:
@@ -25,9 +34,10 @@ class Sender:
         data = packb(value)
         served = self._served
         while served.credit <= 0:
-            served.more = rt.Event()
+            if served.more is None:
+                served.more = rt.Event()
+            served.more.clear()
             await served.more.wait()
-        served.credit -= len(data) + 1  # one: empty values count, too
         await self._cmd.item(served, data)
 
 
@@ -52,12 +62,12 @@ class Stream:
 
     async def __aenter__(self) -> "Stream":
         path, args, kw = self._start
-        self._ident = await self._cmd.start(self, path, args, kw, self._cmd.window)
+        self._ident = self._cmd.start(self, path, args, kw, self._cmd.window)
         return self
 
     async def __aexit__(self, et: "Any", exc: "Any", tb: "Any") -> None:
         if not self._ended:
-            self._cmd.stop(self._ident)
+            self._cmd.stop(self._ident, self)
 
     def put(self, data: "Any") -> None:
         """A value has arrived; called by CmdMsg."""
@@ -74,7 +84,7 @@ class Stream:
     @property
     def result(self) -> "Any":
         """What the command returned; None before its end."""
-        return None if self._data is None else unpackb(self._data)
+        return None if self._data is None else decode(self._data)
 
     def __aiter__(self) -> "Stream":
         return self
@@ -97,6 +107,6 @@ class Stream:
         data = self._items.pop(0)
         self._taken += len(data) + 1
         if self._taken * 2 >= self._cmd.window:
-            self._cmd.grant(self._ident, self._taken)
+            self._cmd.grant(self._ident, self, self._taken)
             self._taken = 0
-        return unpackb(data)
+        return decode(data)

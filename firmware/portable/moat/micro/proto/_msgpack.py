@@ -84,6 +84,14 @@ class Decoder:
             self._silent = self._failed = False
         return None
 
+    def fork(self):
+        """Return a decoder in the same state, to look ahead with: this one is not touched."""
+        new = Decoder(self._limit, self._prefix, self._console)
+        new._buf = bytearray(self._buf)
+        for name in ("_at", "_pos", "_todo", "_silent", "_failed", "inside"):
+            setattr(new, name, getattr(self, name))
+        return new
+
     def expire(self):
         """Nothing came for too long: give up what is incomplete. Then call `next`."""
         self._silent = True

@@ -47,6 +47,10 @@ class MsgpackMsgBuf(StackedMsg):
         """True while what arrives may belong to a message, or to the rest of a broken one."""
         return self._decoder.unsettled
 
+    def look_ahead(self):
+        """Return a Decoder in the state of ours, to examine input that was not read yet."""
+        return self._decoder.fork()
+
     @rt.asynccontextmanager
     async def _ctx(self):
         async with self.parent as self.s:

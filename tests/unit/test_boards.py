@@ -1,0 +1,131 @@
+"""The facts about the boards: reading them, and that those in the tree are right."""
+
+from pathlib import Path
+
+import pytest
+
+from moat.micro import boards
+from moat.micro.boards import BoardError, Need, all_boards, load
+
+GOOD = """
+title = "A board"
+mcu = "M"
+port = "unix"
+image = "image.bin"
+flash = "run"
+link = "stdio"
+needs = [{tool = "cc", package = "gcc libc6-dev", file = "crt1.o"}, {tool = "x", package = "y"}]
+[build.make]
+A = "1"
+[run]
+command = ["emulate", "-k={image}"]
+[run.serial]
+stdio = []
+socket = ["-s", "unix:{socket}"]
+"""
+BAD = {
+    "title is missing": ('title = "A board"', ""),
+    "mcu must be a string": ('"M"', "1"),
+    "flash is 'x', not one of: run": ('flash = "run"', 'flash = "x"'),
+    "colour is not known": ("[build.make]", 'colour = "red"\n[build.make]'),
+    "needs must be a list of tables": ("needs = [", "needs = [1, "),
+    r"needs\[1\]\.package is missing": (', package = "y"', ""),
+    r"needs\[1\]\.size is not known": ('tool = "x"', 'tool = "x", size = 1'),
+    r"build\.make is missing": ("[build.make]", "[build.other]"),
+    r"build\.make\.A must be a string": ('A = "1"', "A = 1"),
+    r"run\.command must be a list of strings": ('"emulate"', "1"),
+    r"run\.serial\.stdio must be a list": ("stdio = []", 'stdio = "x"'),
+    r"run\.how is not known": ("[run.serial]", "how = 1\n[run.serial]"),
+    r"line \d": ('"M"', '"M'),
+}
+
+
+def write(folder: Path, text: str = GOOD, name: str = "some") -> Path:
+    (folder / name).mkdir(parents=True)
+    path = folder / name / "board.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The boards of an installed wheel, which has them beside the module."""
+    folder = tmp_path / "_boards"
+    folder.mkdir()
+    monkeypatch.setattr(boards, "_INSTALLED", folder)
+    return folder
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    board = boards.parse(write(tmp_path))
+    assert (board.name, board.title, board.mcu, board.port) == ("some", "A board", "M", "unix")
+    assert (board.image, board.flash, board.link) == ("image.bin", "run", "stdio")
+    assert board.needs == (Need("cc", "gcc libc6-dev", "crt1.o"), Need("x", "y"))
+    assert board.build == {"A": "1"}
+    assert board.folder == tmp_path / "some"
+
+
+def test_image_is_in_the_build_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = boards.parse(write(tmp_path))
+    monkeypatch.setenv("MOAT_BUILD", "elsewhere")
+    assert board.image_path == Path.cwd() / "elsewhere" / "some" / "image.bin"
+    monkeypatch.delenv("MOAT_BUILD")
+    assert board.image_path == Path(__file__).parents[2] / "build" / "some" / "image.bin"
+
+
+def test_command_is_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOAT_BUILD", "/b")
+    board = boards.parse(write(tmp_path))
+    assert board.command() == ["emulate", "-k=/b/some/image.bin"]
+    assert board.command("socket", socket="/s")[2:] == ["-s", "unix:/s"]
+    with pytest.raises(BoardError, match=r"some: no 'pty' console; it has: stdio, socket"):
+        board.command("pty")
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, message: str) -> None:
+    old, new = BAD[message]
+    assert old in GOOD
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(BoardError, match=message) as err:
+        boards.parse(path)
+    assert str(path) in str(err.value)
+    assert "\n" not in str(err.value)
+
+
+def test_unknown_board_lists_the_known_ones(installed: Path) -> None:
+    write(installed, name="one")
+    write(installed, name="two")
+    with pytest.raises(BoardError, match=r"unknown board 'three'; there are: one, two"):
+        load("three")
+
+
+@pytest.mark.parametrize("name", ["..", "", "one/../one", "/"])
+def test_a_name_is_not_a_path(installed: Path, name: str) -> None:
+    write(installed, name="one")
+    with pytest.raises(BoardError, match="unknown board"):
+        load(name)
+
+
+def test_installed_boards_are_found(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(installed, name="one")
+    monkeypatch.delenv("MOAT_BUILD", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert [board.name for board in all_boards()] == ["one"]
+    assert load("one").image_path == tmp_path / "build" / "one" / "image.bin"
+
+
+def test_our_boards_can_be_read() -> None:
+    assert [board.name for board in all_boards()] == ["qemu-arm", "qemu-rv32", "unix"]
+
+
+@pytest.mark.parametrize("board", all_boards(), ids=lambda board: board.name)
+def test_our_boards_are_complete(board: boards.Board) -> None:
+    assert (board.folder / "manifest.py").is_file()
+    assert "stdio" in board.run.serial
+    assert board.needs[0].tool.endswith("gcc")  # tools/size.py takes its name from there
+    assert any(str(board.image_path) in arg for arg in board.command())
+    kinds = [arg for kind in board.run.serial for arg in board.command(kind, socket="/s")]
+    assert not [arg for arg in kinds if "{" in arg]

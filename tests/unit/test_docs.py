@@ -1,0 +1,306 @@
+"""What docs/wire.md and README.md say is what the code does."""
+
+import ast
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgpack import packb, unpackb
+
+from moat.micro import errors, rt
+from moat.micro.boards import all_boards
+from moat.micro.cmd import _wire
+from moat.micro.cmd._request import Requests
+from moat.micro.cmd.msg import CmdMsg, pack_args
+from moat.micro.cmd.tree import BaseCmd, Dispatch
+from moat.micro.proto._msgpack import PREFIX, Decoder
+from moat.micro.proto.msgpack import MsgpackMsgBuf
+from moat.micro.proto.stack import BaseBuf
+from tools.docs import blocks, board_table, with_table
+
+ROOT = Path(__file__).parents[2]
+WIRE = ROOT / "docs" / "wire.md"
+TEXT = WIRE.read_text()
+HOST_ID, DEVICE_ID = 0x5A6B7C8D, 0x1A2B3C4D
+KINDS = {name: value for name, value in vars(_wire).items() if re.fullmatch("[A-Z]+", name)}
+
+# (direction, bytes) of each message
+Sent = list[tuple[str, bytes]]
+
+
+def literal(text: str) -> object:
+    """The value of a message as the document writes it, with the names of the kinds."""
+    return ast.literal_eval(re.sub(r"\b[A-Z]{3,}\b", lambda m: str(KINDS[m[0]]), text))
+
+
+def documented() -> Sent:
+    """All messages of the conversation in the document."""
+    lines = "".join(blocks(WIRE, "wire").values()).splitlines()
+    return [(line[0], bytes.fromhex(line[1:])) for line in lines if line[0] in "<>"]
+
+
+# ---- the conversation, replayed by the real thing
+
+
+class End(BaseBuf):
+    """One end of a line; what it writes is noted in `log`, and not heard before `other` is."""
+
+    def __init__(self, mark: str, log: Sent) -> None:
+        self.mark = mark
+        self.log = log
+        self.arrived = bytearray()
+        self.changed = rt.Event()
+        self.other: End | None = None
+
+    async def rd(self, buf: memoryview) -> int:
+        while not self.arrived:
+            self.changed.clear()
+            await self.changed.wait()
+        n = min(len(buf), len(self.arrived))
+        buf[:n] = self.arrived[:n]
+        del self.arrived[:n]
+        return n
+
+    async def wr(self, buf: bytes) -> None:
+        self.changed.set()
+        if self.other is not None:
+            self.log.append((self.mark, bytes(buf)))
+            self.other.arrived += buf
+            self.other.changed.set()
+
+
+class Sys(BaseCmd):
+    """The commands that the examples call."""
+
+    async def cmd_ping(self, m: object = None) -> object:
+        return m
+
+    async def cmd_fail(self) -> None:
+        raise ValueError("too small", 5)
+
+    async def cmd_wait(self) -> None:
+        await rt.Event().wait()
+
+    async def stream_count(self, out: Callable[..., object], n: int) -> str:
+        for i in range(n):
+            await out.send(i)
+        return "done"
+
+
+class Line:
+    """A host and a device that talk."""
+
+    def __init__(self) -> None:
+        self.log: Sent = []
+        self.near, self.far = End(">", self.log), End("<", self.log)
+
+    async def heard(self, n: int, mark: str = "<") -> None:
+        """Wait until `n` messages have gone in a direction."""
+        while sum(m == mark for m, _data in self.log) < n:
+            await anyio.wait_all_tasks_blocked()
+
+
+@asynccontextmanager
+async def connected(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[CmdMsg, Line]]:
+    """The session of the document, with its ids."""
+    line = Line()
+    ids = iter([DEVICE_ID, HOST_ID])
+    monkeypatch.setattr(rt, "random_bits", lambda: next(ids))
+    async with CmdMsg(MsgpackMsgBuf(line.far), Dispatch({"sys": Sys()})):
+        await anyio.wait_all_tasks_blocked()  # its first hello goes unheard
+        line.near.other, line.far.other = line.far, line.near
+        limit = 1 << 20
+        async with CmdMsg(MsgpackMsgBuf(line.near, limit=limit), limit=limit, window=8) as host:
+            await host.ready()
+            await line.heard(2, ">")
+            yield host, line
+        await line.heard(8, ">")
+
+
+async def test_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(monkeypatch) as (host, line):
+        assert await host.call(["sys", "ping"], 7) == 7
+        assert await host.call(["sys", "ping"]) is None
+        with pytest.raises(ValueError, match="too small") as caught:
+            await host.call(["sys", "fail"])
+        assert caught.value.args == ("too small", 5)
+        async with host.stream(["sys", "count"], 5) as values:
+            await line.heard(8)
+            taken = [await values.recv(), await values.recv()]
+            await line.heard(10)
+            assert [*taken, *[value async for value in values]] == list(range(5))
+            assert values.result == "done"
+        async with rt.TaskGroup() as tasks:
+            tasks.start_soon(host.call, ["sys", "wait"])
+            await line.heard(8, ">")
+            tasks.cancel()
+        await line.heard(11)
+    assert line.log == documented()
+
+
+def test_examples_are_what_they_are_said_to_be() -> None:
+    lines = "".join(blocks(WIRE, "wire").values()).splitlines()
+    assert len(lines) == 2 * len(documented())
+    for data, value in zip(lines[::2], lines[1::2], strict=True):
+        message = bytes.fromhex(data[1:])
+        assert message[0] == PREFIX
+        assert unpackb(message[1:]) == literal(value.strip())
+
+
+# ---- the parts
+
+
+def test_table_of_kinds() -> None:
+    table = {
+        name: int(n) for name, n in re.findall(r"^\| ([A-Z]+) \| (\d) \|", TEXT, re.MULTILINE)
+    }
+    assert table == {name: value for name, value in KINDS.items() if name != "VERSION"}
+    assert f"The version is {_wire.VERSION}." in TEXT
+
+
+def test_table_of_errors() -> None:
+    start, end = TEXT.index("<!-- error names -->"), TEXT.index("NotFoundError, ArgumentError and")
+    listed = re.findall(r"\w+Error|Link\w+", TEXT[start:end])
+    assert listed == [known.__name__ for known in errors._OWN + errors._BUILTIN]
+    for name in listed:
+        assert type(errors.from_wire([name, "x"])).__name__ == name
+    assert isinstance(errors.from_wire(["Strange", "x"]), errors.RemoteError)
+
+
+@pytest.mark.parametrize("name", blocks(WIRE, "decoder"))
+def test_decoder_example(name: str) -> None:
+    decoder = Decoder(4096)
+    messages: list[object] = []
+    for line in blocks(WIRE, "decoder")[name].splitlines():
+        what, _, rest = line.partition(" ")
+        if what == "in":
+            decoder.feed(bytes.fromhex(rest))
+        elif what == "silence":
+            decoder.expire()
+        while (span := decoder.next()) is not None:
+            messages.append(unpackb(span))
+        if what == "message":
+            assert messages.pop(0) == literal(rest.strip())
+        elif what == "text":
+            assert bytes(decoder.text) == ast.literal_eval("b" + rest.strip())
+        elif what == "errors":
+            assert decoder.errors == int(rest)
+    assert messages == []
+
+
+@given(st.binary(max_size=300), st.binary(max_size=100))
+def test_after_a_silence_a_whole_message_is_received(garbage: bytes, value: bytes) -> None:
+    decoder = Decoder(4096)
+    decoder.feed(garbage)
+    while decoder.next() is not None:
+        pass
+    decoder.expire()
+    while decoder.next() is not None:
+        pass
+    decoder.feed(bytes((PREFIX,)) + packb(value))
+    assert decoder.next() == packb(value)
+
+
+def test_encoded_arguments() -> None:
+    example = TEXT.partition("    sys.ping()  ")[2].partition("\n\n")[0]
+    shown = re.findall(r"(?:^|\S\)) +(\(nothing\)|[0-9a-f ]+)$", example, re.MULTILINE)
+    made = [
+        pack_args((), {}),
+        pack_args((7,), {}),
+        pack_args((), {"m": 7}),
+        pack_args((7,), {"m": 7}),
+    ]
+    assert [b"" if s == "(nothing)" else bytes.fromhex(s) for s in shown] == made
+
+
+def session(limit: int = 1 << 20) -> tuple[Requests, Requests]:
+    """Two ends that know each other."""
+    near, far = Requests(HOST_ID, limit), Requests(DEVICE_ID)
+    near.out.append(near.hello())
+    while near.out or far.out:
+        for one, other in ((near, far), (far, near)):
+            while one.out:
+                other.receive(one.out.pop(0))
+    assert near.open
+    assert far.open
+    return near, far
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 200, 250])
+@pytest.mark.parametrize("ident", [1, 127, 128, 255])
+def test_a_ping_costs_14_bytes(ident: int, size: int) -> None:
+    near, far = session()
+    near._last = ident - 1
+    path = ["sys", "ping"]
+    data = pack_args((b"x" * size,), {}) if size else b""
+    used, call = near.call(object(), path, data)
+    assert used == ident
+    far.receive(unpackb(packb(call)))
+    reply = far.reply(ident, packb(b"x" * size))
+    prefixes = 2
+    total = prefixes + len(packb(call)) + len(packb(reply))
+    cost = total - len(packb(path)) - len(data) - len(packb(b"x" * size))
+    assert cost <= 14
+    if ident > 127 and size:
+        assert cost == 14  # the figure is the most that it can be
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_a_hello_contains_no_ctrl_c(own: int, peer: int) -> None:
+    for limit in (4096, 1 << 20):
+        near, far = Requests(own, limit), Requests(peer, limit)
+        assert b"\x03" not in packb(near.hello())
+        near.receive(far.hello())
+        assert b"\x03" not in packb(near.hello())
+
+
+def test_another_version_is_refused_and_named() -> None:
+    near, far = session()
+    hello = far.hello()
+    hello[1] = 2
+    *_lost, exc = near.receive(hello)
+    assert isinstance(exc, errors.ProtocolError)
+    assert near.out == [near.hello()]
+    assert "version 2" in str(exc)
+    assert str(_wire.VERSION) in str(exc)
+
+
+def test_unknown_elements_are_ignored_and_unknown_kinds_skipped() -> None:
+    near, far = session()
+    ident, call = near.call(object(), ["x"], b"", 5)
+    assert far.receive([*call, "more"])[:2] == (_wire.CALL, ident)
+    assert near.receive([*far.hello(), "more"]) is None
+    assert near.receive([*far.reply(ident, b"\xc0"), "more"])[0] == _wire.REPLY
+    assert near.receive([99, 1]) is None
+    assert near.receive([_wire.REPLY, ident, b"\xc0"]) is None  # the id is not in use any more
+    assert near.skipped == 2
+
+
+# ---- README
+
+
+def test_readme_table_of_boards() -> None:
+    text = (ROOT / "README.md").read_text()
+    if with_table(text, board_table(all_boards())) != text:
+        pytest.fail(
+            "the table of boards is out of date; run: build/venv/bin/python -m tools.docs",
+            pytrace=False,
+        )
+
+
+def test_table_follows_the_facts() -> None:
+    boards = all_boards()
+    assert [f"| `{board.name}` |" in board_table(boards) for board in boards]
+    assert board_table(boards[:-1]) != board_table(boards)
+
+
+def test_links_lead_somewhere() -> None:
+    for file in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", file.read_text()):
+            if "://" not in target:
+                assert (file.parent / target).exists(), f"{file.name}: {target}"
