@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+
 from moat.micro.proto.stack import BaseBuf
 from moat.micro.target import link_to
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from moat.micro.device import Device, connect
-
 from bench._figure import Figure, at_most
+from moat.micro.device import Device, connect
 
 __all__ = ("measure",)
 

@@ -8,11 +8,10 @@ buffer that grows, does not count: the collector never meets it.
 
 from __future__ import annotations
 
+from bench._figure import Figure, at_most
 from moat.micro.device import Device, connect
 from moat.micro.program import run_program
 from moat.micro.testing.console import Console
-
-from bench._figure import Figure, at_most
 
 __all__ = ("measure", "per_call")
 

@@ -14,10 +14,9 @@ The figure is the difference, nothing is left out.
 
 from __future__ import annotations
 
-from moat.micro.device import connect
-
 from bench._figure import Figure, at_most
 from bench._repl import raw_repl
+from moat.micro.device import connect
 
 __all__ = ("measure",)
 

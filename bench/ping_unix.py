@@ -13,11 +13,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-from moat.micro.boards import load
-from moat.micro.device import connect
 
 from bench._figure import Figure, at_most
 from bench._rounds import in_turn
+from moat.micro.boards import load
+from moat.micro.device import connect
 
 __all__ = ("measure",)
 

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from moat.micro.boards import build_dir
 from rich.console import Console
 from rich.table import Table
 
 from bench._figure import Figure
+from moat.micro.boards import build_dir
 
 __all__ = ("available", "main", "measure", "report")
 

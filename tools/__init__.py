@@ -1,4 +1,4 @@
-"""What the Makefile runs: sources, packages, images. Only the standard library is needed."""
+"""What the Makefile runs: sources, packages, images. All but the tables need no package."""
 
 import sys
 from pathlib import Path

@@ -5,11 +5,9 @@ from struct import unpack as _unpack
 from struct import unpack_from as _unpack_from
 
 import msgpack
-from msgpack import _FORMATS, _KINDS, _SIZES, ExtType, packb, unpackb
+from msgpack import _FORMATS, _KINDS, _SIZES, ExtType, FormatError, packb, unpackb
 
-
-class UnpackException(ValueError):
-    """Base of some errors of decoding."""
+UnpackException = ValueError
 
 
 class OutOfData(UnpackException):
@@ -17,15 +15,7 @@ class OutOfData(UnpackException):
 
 
 class BufferFull(UnpackException):
-    """More data than max_buffer_size would be waiting."""
-
-
-class FormatError(UnpackException):
-    """No MessagePack."""
-
-
-class StackError(UnpackException):
-    """Nested too deep."""
+    """More than max_buffer_size bytes would be waiting."""
 
 
 # Names that PyPI keeps for old programs.

@@ -6,13 +6,14 @@ names and results; an option that is not here raises TypeError. What differs:
 * Nesting is limited to 32 levels, both ways; nothing depends on the depth of the C stack.
 * Floats have the precision of the board: a received float64 is rounded to the nearest.
 * Options can be given by position, too: keyword-only ones take 150 instructions each.
-* OutOfData and BufferFull are ValueErrors as well: MicroPython has no multiple inheritance.
+* UnpackException is ValueError, so OutOfData and BufferFull are ValueErrors, too: MicroPython
+  has no multiple inheritance of exceptions.
 * ExtType checks its arguments when it is packed, not when it is made.
 * MicroPython takes overlong UTF-8 and surrogates in a str for valid.
 * A key of a map that cannot be a key of a dict is a ValueError, not a TypeError.
 
-In here is what every message needs. The rest (Packer, Unpacker, Timestamp, pack, unpack, most
-of the exceptions) is in _msgpack_more, which is imported when it is used for the first time.
+In here is what every message needs. The rest (Packer, Unpacker, Timestamp, pack, unpack and the
+like) is in _msgpack_more, which is imported when one of its names is used for the first time.
 
 Most of a message's cost is bytecodes and calls. So there is one loop with a stack of its own
 each way, and no call for a value of a usual type. Figures in comments are instructions on a
@@ -20,7 +21,8 @@ Cortex-M3, where a message of five small values takes about 20,000 to decode.
 """
 
 from collections import namedtuple
-from struct import pack, unpack_from
+from struct import pack as _pack
+from struct import unpack_from as _unpack_from
 
 # A global of this module is found in 80, a builtin in 240.
 _bytes = bytes
@@ -65,8 +67,16 @@ class ExtraData(ValueError):
         self.extra = extra
 
 
+class FormatError(ValueError):
+    """No MessagePack."""
+
+
+class StackError(ValueError):
+    """Nested too deep."""
+
+
 def __getattr__(name):
-    import _msgpack_more  # noqa: PLC0415 -- takes heap, and most programs never need it
+    import _msgpack_more
 
     return getattr(_msgpack_more, name)
 
@@ -146,7 +156,7 @@ def unpackb(packed, ext_hook=ExtType, object_hook=None, raw=False, strict_map_ke
         i += 1
         if c < 0x80:
             v = c
-        elif c < 0xA0 or c > 0xDB and c < 0xE0:
+        elif c < 0xA0 or (c > 0xDB and c < 0xE0):
             n = c & 15
             if c > 0xA0:
                 i, n = _long(packed, i, end, c, raw, ext_hook)
@@ -158,7 +168,7 @@ def unpackb(packed, ext_hook=ExtType, object_hook=None, raw=False, strict_map_ke
                 continue
             if object_hook and (c < 0x90 or c > 0xDD):
                 v = object_hook(v)
-        elif c < 0xC0 or c == 0xC4 and i < end:
+        elif c < 0xC0 or (c == 0xC4 and i < end):
             n = c & 31
             if c == 0xC4:
                 n = packed[i]
@@ -168,7 +178,7 @@ def unpackb(packed, ext_hook=ExtType, object_hook=None, raw=False, strict_map_ke
                 break
             v = _bytes(packed[i:n]) if raw or c == 0xC4 else _str(packed[i:n], "utf-8")
             i = n
-        elif c > 0xDF or c < 0xC4 and c != 0xC1:
+        elif c > 0xDF or (c < 0xC4 and c != 0xC1):
             v = c - 256 if c > 0xDF else _CONSTANTS[c & 3]
         else:
             i, v = _long(packed, i, end, c, raw, ext_hook)
@@ -216,11 +226,11 @@ def _resolve(x, default):
 def _put_head(buf, c, n):
     """Write a length; `c` is the type for 8 bits, which lists and dicts do not have."""
     if n < 0x100 and c < 0xDB:
-        buf += pack(">BB", c, n)
+        buf += _pack(">BB", c, n)
     elif n < 0x10000:
-        buf += pack(">BH", c + 1, n)
+        buf += _pack(">BH", c + 1, n)
     else:
-        buf += pack(">BI", c + 2, n)
+        buf += _pack(">BI", c + 2, n)
 
 
 def _put_int(buf, x):
@@ -232,12 +242,12 @@ def _put_int(buf, x):
     if x < -0x8000000000000000 or x > 0xFFFFFFFFFFFFFFFF:
         raise OverflowError("Integer value out of range")
     buf.append(c)
-    buf += pack(_FORMATS[c - 0xC4], x)
+    buf += _pack(_FORMATS[c - 0xC4], x)
 
 
 def _put_rare(buf, kind, x, single):
     if kind == 6:
-        buf += pack(">Bf", 0xCA, x) if single else pack(">Bd", 0xCB, x)
+        buf += _pack(">Bf", 0xCA, x) if single else _pack(">Bd", 0xCB, x)
     elif kind == 7:
         # MicroPython knows neither nbytes nor, on most boards, itemsize.
         _put_head(buf, 0xC4, len(x) * len(bytes(x[:1])))
@@ -269,11 +279,11 @@ def _long(packed, i, end, c, raw, ext_hook):
     For lists and dicts these are the position of the first item and the number of items.
     """
     if c == 0xC1:
-        raise __getattr__("FormatError")("Unknown header: 0xc1")
+        raise FormatError("Unknown header: 0xc1")
     n = c - 0xC4
     j = i + _SIZES[n]
     if j <= end:
-        n = 1 << n - 16 if c > 0xD3 and c < 0xD9 else unpack_from(_FORMATS[n], packed, i)[0]
+        n = 1 << n - 16 if c > 0xD3 and c < 0xD9 else _unpack_from(_FORMATS[n], packed, i)[0]
         if c > 0xC9 and c < 0xD4:
             return j, n
         if c > 0xC6 and c < 0xCA:
@@ -302,7 +312,7 @@ def _ext(code, data, hook):
 
 def _push(stack, out, key, left):
     if len(stack) > 90:  # three for each of the levels but the outermost and the one to come
-        raise __getattr__("StackError")("nested too deep")
+        raise StackError("nested too deep")
     stack.append(out)
     stack.append(key)
     stack.append(left)

@@ -48,6 +48,36 @@ async def test_cancelled_from_outside_while_it_waits_for_its_tasks():
     assert sorted(log) == ["a", "b"]
 
 
+async def test_error_in_the_clean_up_leaves_the_clean_up_of_the_others_alone():
+    log = []
+
+    async def slow():
+        try:
+            await forever()
+        finally:
+            if ON_DEVICE:
+                await settle()
+            log.append("cleaned up")
+
+    async def bad():
+        try:
+            await forever()
+        finally:
+            raise ValueError
+
+    async def work():
+        async with rt.TaskGroup() as tg:
+            tg.start_soon(slow)
+            tg.start_soon(bad)
+
+    with raises(ValueError):
+        async with rt.TaskGroup() as tg:
+            task = tg.start_soon(work)
+            await settle()
+            task.cancel()
+    assert log == ["cleaned up"]
+
+
 async def test_cancelled_from_outside_while_a_task_fails():
     async def work():
         async with rt.TaskGroup() as tg:

@@ -107,9 +107,8 @@ async def test_asyncio_cancellation_of_a_group_is_not_replaced_by_a_limit():
             await forever()
 
     async def work():
-        async with rt.timeout_ms(10):
-            async with rt.TaskGroup() as tg:
-                tg.start_soon(slow)
+        async with rt.timeout_ms(10), rt.TaskGroup() as tg:
+            tg.start_soon(slow)
 
     task = core.create_task(work())
     await rt.sleep_ms(1)
@@ -165,9 +164,8 @@ async def test_leaves_no_timer_behind():
 
 def test_interrupt_leaves_no_scope_behind():
     async def interrupted():
-        async with rt.timeout_ms(1000):
-            async with rt.TaskGroup() as tg:
-                tg.start_soon(fail, KeyboardInterrupt())
+        async with rt.timeout_ms(1000), rt.TaskGroup() as tg:
+            tg.start_soon(fail, KeyboardInterrupt())
 
     async def scopes():
         return len(rt._open)

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.system.support import probe, started
 
 from moat.micro.device import Device
 from moat.micro.testing.console import Console
+from tests.system.support import probe, started
 
 Start = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Device]]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from moat.micro.device import Device, connect
 from moat.micro.errors import LinkReset
-from moat.micro.proto.stack import BaseBuf
 from moat.micro.program import run_program
+from moat.micro.proto.stack import BaseBuf
 from moat.micro.target import link_to
 from moat.micro.testing.console import Console
 

@@ -12,16 +12,24 @@ import anyio
 import anyio.lowlevel
 import pytest
 from msgpack import packb
-from tests.system.raw import OWN, Raw, message
-from tests.system.support import link_in, write_files
 
 from moat.micro.cmd._wire import (
-    BYE, CALL, CANCEL, CREDIT, ERROR, HELLO, ITEM, REPLY, VERSION,
+    BYE,
+    CALL,
+    CANCEL,
+    CREDIT,
+    ERROR,
+    HELLO,
+    ITEM,
+    REPLY,
+    VERSION,
 )  # fmt: skip
 from moat.micro.device import connect
 from moat.micro.errors import ArgumentError, LinkLost, NotFoundError
 from moat.micro.net.process import ProcessLink
 from moat.micro.testing.console import Console
+from tests.system.raw import OWN, Raw, message
+from tests.system.support import link_in, write_files
 
 DEEP = 1000
 

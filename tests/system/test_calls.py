@@ -8,7 +8,13 @@ import anyio
 import pytest
 
 from moat.micro.device import Device
-from moat.micro.errors import ArgumentError, BusyError, MessageTooLongError, NotFoundError, RemoteError
+from moat.micro.errors import (
+    ArgumentError,
+    BusyError,
+    MessageTooLongError,
+    NotFoundError,
+    RemoteError,
+)
 from moat.micro.testing.console import Console
 from moat.micro.version import VERSION
 

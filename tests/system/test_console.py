@@ -6,11 +6,11 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
-from tests.system.raw import Raw
-from tests.system.support import link_in, probe, write_files
 
 from moat.micro.device import Device, connect
 from moat.micro.testing.console import Console
+from tests.system.raw import Raw
+from tests.system.support import link_in, probe, write_files
 
 LINE = "Grüße aus 世界 🌍 – 0123456789"
 

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgpack import packb, unpackb
 
-from moat.micro import errors, rt
+from moat.micro import rt
 from moat.micro.boards import all_boards
 from moat.micro.cmd import _wire
 from moat.micro.cmd._request import Requests
 from moat.micro.cmd.msg import CmdMsg, pack_args
+from moat.micro.cmd.stream import Sender
 from moat.micro.cmd.tree import BaseCmd, Dispatch
+from moat.micro.errors import _BUILTIN, _OWN, ProtocolError, RemoteError, from_wire
 from moat.micro.proto._msgpack import PREFIX, Decoder
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.proto.stack import BaseBuf
@@ -86,7 +88,7 @@ class Sys(BaseCmd):
     async def cmd_wait(self) -> None:
         await rt.Event().wait()
 
-    async def stream_count(self, out: Callable[..., object], n: int) -> str:
+    async def stream_count(self, out: Sender, n: int) -> str:
         for i in range(n):
             await out.send(i)
         return "done"
@@ -166,10 +168,10 @@ def test_table_of_kinds() -> None:
 def test_table_of_errors() -> None:
     start, end = TEXT.index("<!-- error names -->"), TEXT.index("NotFoundError, ArgumentError and")
     listed = re.findall(r"\w+Error|Link\w+", TEXT[start:end])
-    assert listed == [known.__name__ for known in errors._OWN + errors._BUILTIN]
+    assert listed == [known.__name__ for known in _OWN + _BUILTIN]
     for name in listed:
-        assert type(errors.from_wire([name, "x"])).__name__ == name
-    assert isinstance(errors.from_wire(["Strange", "x"]), errors.RemoteError)
+        assert type(from_wire([name, "x"])).__name__ == name
+    assert isinstance(from_wire(["Strange", "x"]), RemoteError)
 
 
 @pytest.mark.parametrize("name", blocks(WIRE, "decoder"))
@@ -263,8 +265,8 @@ def test_another_version_is_refused_and_named() -> None:
     near, far = session()
     hello = far.hello()
     hello[1] = 2
-    *_lost, exc = near.receive(hello)
-    assert isinstance(exc, errors.ProtocolError)
+    *_lost, exc = near.receive(hello) or [None]
+    assert isinstance(exc, ProtocolError)
     assert near.out == [near.hello()]
     assert "version 2" in str(exc)
     assert str(_wire.VERSION) in str(exc)
@@ -273,9 +275,9 @@ def test_another_version_is_refused_and_named() -> None:
 def test_unknown_elements_are_ignored_and_unknown_kinds_skipped() -> None:
     near, far = session()
     ident, call = near.call(object(), ["x"], b"", 5)
-    assert far.receive([*call, "more"])[:2] == (_wire.CALL, ident)
+    assert (far.receive([*call, "more"]) or ())[:2] == (_wire.CALL, ident)
     assert near.receive([*far.hello(), "more"]) is None
-    assert near.receive([*far.reply(ident, b"\xc0"), "more"])[0] == _wire.REPLY
+    assert (near.receive([*far.reply(ident, b"\xc0"), "more"]) or ())[:1] == (_wire.REPLY,)
     assert near.receive([99, 1]) is None
     assert near.receive([_wire.REPLY, ident, b"\xc0"]) is None  # the id is not in use any more
     assert near.skipped == 2
@@ -295,7 +297,8 @@ def test_readme_table_of_boards() -> None:
 
 def test_table_follows_the_facts() -> None:
     boards = all_boards()
-    assert [f"| `{board.name}` |" in board_table(boards) for board in boards]
+    for board in boards:
+        assert f"| `{board.name}` |" in board_table(boards)
     assert board_table(boards[:-1]) != board_table(boards)
 
 

@@ -3,6 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgpack import packb, unpackb
+
 from moat.micro import errors
 from moat.micro.errors import (
     MoatError,
@@ -12,7 +14,6 @@ from moat.micro.errors import (
     from_wire,
     to_wire,
 )
-from msgpack import packb, unpackb
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary()
 KNOWN = [c for c in errors._OWN + errors._BUILTIN if c is not SyntaxError]

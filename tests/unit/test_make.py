@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moat.micro.boards import all_boards, load
-from tools import build, setup, size
+from tools import build, setup, size, terminal
 from tools.common import ROOT, ToolError, build_dir
 
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -224,3 +224,42 @@ def test_size_reads_the_image(board: build.Board) -> None:
     found = size.sections(board, board.image_path)
     assert sorted(found) == ["bss", "data", "text"]
     assert found["text"] > 100_000
+
+
+def test_shell_carries_out_its_input() -> None:
+    program = "def f(x):\n    return x + 1\n\nfor i in 1, 2:\n    print(f(i))\n"
+    done = subprocess.run(
+        ["make", "BOARD=unix", "shell"], cwd=ROOT, env=environment(), capture_output=True,
+        text=True, check=False, input=program,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["2", "3"]
+
+
+@pytest.mark.parametrize("board", all_boards(), ids=lambda board: board.name)
+def test_shell_on_a_terminal(board: build.Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    if not board.image_path.is_file():
+        pytest.skip(f"run: make BOARD={board.name} build")
+    command = [sys.executable, "-m", "tools.terminal", "shell", board.name]
+    console = terminal.Console(board, command)
+    try:
+        assert b"Ctrl-] leaves" in console.until(b">>> ", timeout_s=60)
+        console.write(b"print(20 + 3)\r")
+        assert b"23" in console.until(b">>> ", timeout_s=60)
+        console.write(b"\x1d")
+        assert console.process.wait(timeout=60) == 0
+    finally:
+        console.close()
+
+
+def test_clean_keeps_downloads_and_distclean_nothing(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    for name in ("download", "src", "venv", "unix", "mpy-1.26.1", ".unix.lock"):
+        (tmp_path / "build" / name).mkdir(parents=True)
+    env = environment()
+    subprocess.run(["make", "clean"], cwd=tmp_path, env=env, check=True)
+    assert sorted(p.name for p in (tmp_path / "build").iterdir()) == ["download", "src", "venv"]
+    subprocess.run(["make", "distclean"], cwd=tmp_path, env=env, check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
+    subprocess.run(["make", "clean"], cwd=tmp_path, env=env, check=True)

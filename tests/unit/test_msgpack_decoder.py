@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgpack import ExtType, Timestamp, Unpacker, packb, unpackb
+
 from moat.micro.proto._msgpack import PREFIX, Decoder
 
 LIMIT = 200

@@ -5,6 +5,8 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgpack import packb
+
 from moat.micro.cmd import _request, _wire
 from moat.micro.cmd._request import REFUSED, SESSION, Requests
 from moat.micro.cmd._wire import (
@@ -20,7 +22,6 @@ from moat.micro.cmd._wire import (
     VERSION,
 )
 from moat.micro.errors import BusyError, LinkLost, MessageTooLongError, ProtocolError
-from msgpack import packb
 
 PEER = 0x12345678 | ID_BITS
 

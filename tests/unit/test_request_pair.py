@@ -6,16 +6,33 @@ call that it is for, so a reply that reaches another call is seen.
 
 from collections import deque
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from moat.micro.cmd._request import REFUSED, SESSION, Requests
-from moat.micro.cmd._wire import BYE, CALL, CANCEL, CREDIT, ERROR, HELLO, ITEM, REPLY
-from moat.micro.errors import BusyError, LinkLost
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 from msgpack import packb, unpackb
+
+from moat.micro.cmd import _request
+from moat.micro.cmd._request import REFUSED, SESSION, Requests
+from moat.micro.cmd._wire import BYE, CALL, CANCEL, CREDIT, HELLO, ITEM, REPLY
+from moat.micro.errors import BusyError, LinkLost
 
 SIDES = st.sampled_from([0, 1])
 MAX_SERVED = 4
+IDS = 6  # few, so that they are used again
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_ids():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_request, "_IDS", IDS)
+        yield
 
 
 class End:
@@ -49,7 +66,7 @@ class End:
         try:
             ident, msg = core.call(token, ["x"], packb(token), credit)
         except BusyError:
-            assert len(core.calls) == 255
+            assert len(core.calls) == IDS
             return
         self.ended[token] = 0
         self.idents[token] = ident
@@ -136,34 +153,46 @@ class Pair(RuleBasedStateMachine):
 
     # ---- the life of an end
 
-    @rule(side=SIDES, heard=st.booleans())
+    @initialize(first=SIDES, both=st.booleans())
+    def begin(self, first, both):
+        self.start(first, False)
+        if both:
+            self.start(1 - first, False)
+            self.drain()
+
     def start(self, side, heard):
-        """Start, or start anew without a word; what was on its way may still arrive."""
+        """Start, or start anew; what was said before may still arrive."""
         before = self.ends[side]
         self.started += 1
         self.ends[side] = end = End(self.started << 4)
         if before is not None and heard:
             end.line.extendleft(reversed(before.line))
 
-    @precondition(lambda self: self.ends[0] and self.ends[1])
-    @rule(side=SIDES)
     def leave(self, side):
-        """Say bye, end, and start anew."""
-        end = self.ends[side]
-        if end.core.open:
-            end.post([BYE])
+        if self.in_session(side):
+            self.ends[side].post([BYE])
         self.start(side, True)
 
-    @precondition(lambda self: all(self.ends))
-    @rule(sides=st.sampled_from([(0,), (1,), (0, 1)]))
-    def link_breaks(self, sides):
+    def link_breaks(self, *sides):
         """All that was on its way is lost; one end notices it, or both."""
-        for end in self.ends:
+        for end in filter(None, self.ends):
             end.line.clear()
         for side in sides:
             end = self.ends[side]
-            end.event(*end.core.lost())
-            end.post(end.core.hello())
+            if end is not None:
+                end.event(*end.core.lost())
+                end.post(end.core.hello())
+
+    @rule(side=SIDES, what=st.sampled_from(["stop", "crash", "leave", "break", "cut"]))
+    def disrupt(self, side, what):
+        if what == "leave":
+            self.leave(side)
+        elif what == "break":
+            self.link_breaks(side)
+        elif what == "cut":
+            self.link_breaks(0, 1)
+        else:
+            self.start(side, what == "stop")
 
     # ---- the line
 
@@ -178,25 +207,30 @@ class Pair(RuleBasedStateMachine):
 
     # ---- calls
 
-    @rule(side=SIDES, credit=st.none() | st.integers(0, 99), n=st.integers(1, 3))
+    @precondition(lambda self: self.in_session(0) or self.in_session(1))
+    @rule(side=SIDES, credit=st.none() | st.integers(0, 99), n=st.integers(1, 4))
     def call(self, side, credit, n):
-        end = self.ends[side]
-        for _ in range(n if self.in_session(side) else 0):
-            end.call(credit)
+        if not self.in_session(side):
+            side = 1 - side
+        for _ in range(n):
+            self.ends[side].call(credit)
 
     @rule(side=SIDES, n=st.integers(0, 99))
+    @precondition(lambda self: any(end.core.calls for end in self.ends if end))
     def cancel(self, side, n):
         end = self.ends[side]
         if end is not None and end.ended:
             end.cancel(list(end.ended)[n % len(end.ended)])
 
     @rule(side=SIDES, n=st.integers(0, 99), reply=st.booleans())
+    @precondition(lambda self: any(end.core.served for end in self.ends if end))
     def reply(self, side, n, reply):
         end = self.ends[side]
         if end is not None and end.core.served:
             end.end_served(n, reply)
 
     @rule(side=SIDES, n=st.integers(0, 99))
+    @precondition(lambda self: any(end.core.served for end in self.ends if end))
     def item(self, side, n):
         end = self.ends[side]
         if end is not None and end.core.served:
@@ -204,6 +238,7 @@ class Pair(RuleBasedStateMachine):
             end.post(end.core.item(ident, packb(token)))
 
     @rule(side=SIDES, n=st.integers(0, 99))
+    @precondition(lambda self: any(end.core.calls for end in self.ends if end))
     def grant(self, side, n):
         end = self.ends[side]
         running = [t for t in (end.ended if end else ()) if t in end.core.calls.values()]
@@ -228,7 +263,7 @@ class Pair(RuleBasedStateMachine):
     def tables_are_small(self):
         for end in filter(None, self.ends):
             assert len(end.core.served) <= MAX_SERVED
-            assert len(end.core.calls) <= 255
+            assert len(end.core.calls) <= IDS
             assert bool(end.core.open) >= bool(end.core.calls or end.core.served)
 
     @precondition(lambda self: all(self.ends))

@@ -48,7 +48,7 @@ class Call:
         self._stream = self._cmd.stream(self._path, *self._args, **self._kw)
         return await self._stream.__aenter__()
 
-    async def __aexit__(self, *exc: Any) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         assert self._stream is not None
         await self._stream.__aexit__(*exc)
 
@@ -69,6 +69,7 @@ class Command:
         return Command(self._cmd, (*self._path, item))
 
     def __call__(self, *args: Any, **kw: Any) -> Call:
+        """Prepare a call: await it, or enter it as a stream."""
         return Call(self._cmd, list(self._path), args, kw)
 
     def __repr__(self) -> str:

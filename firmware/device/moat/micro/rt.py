@@ -143,7 +143,7 @@ class timeout_ms(_Scope):
         self.ms = ms
 
     async def __aenter__(self):
-        due = ticks_add(ticks_ms(), max(self.ms, 0))
+        due = ticks_add(ticks_ms(), self.ms)
         self._enter()
         self._helper = _Task(self)
         core._task_queue.push(self._helper, due)
@@ -206,11 +206,13 @@ class TaskGroup(_Scope):
     KeyboardInterrupt and SystemExit leave the event loop at once.
     """
 
+    _active = False  # entered and not left
+    _cancelled = False
+    _empty = None  # the event for which the end of the body waits
+
     def __init__(self):
         self._tasks = []
         self._errors = []
-        self._empty = None
-        self._active = self._cancelled = False
 
     async def __aenter__(self):
         self._enter()
@@ -355,7 +357,7 @@ def run(fn, *args):
     A KeyboardInterrupt leaves at once, without running the tasks' finally clauses.
 
     Raises:
-        RuntimeError: all tasks wait for each other.
+        RuntimeError: nothing can ever wake a task (MicroPython 1.25; later ones wait on).
     """
     res = []
 
@@ -369,6 +371,6 @@ def run(fn, *args):
     finally:
         asyncio.new_event_loop()
         core.cur_task = None  # left behind by an interrupt
-    if not res:  # the loop ends when nothing can ever wake a task
+    if not res:
         raise RuntimeError("deadlock: every task waits for another one")
     return res[0]

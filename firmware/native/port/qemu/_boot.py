@@ -1,6 +1,7 @@
-# SPDX-License-Identifier: Apache-2.0
-# Mount the RAM disk at /; format it when it is blank.
+"""Mount the RAM disk at /; format it when it is blank."""
+
 import sys
+
 import vfs
 from _qemu import disk
 

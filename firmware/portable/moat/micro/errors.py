@@ -2,7 +2,7 @@
 
     MoatError
     ├── LinkError             the way to the peer
-    │   ├── LinkLost          it is gone: the process died, the port vanished, the connection was cut
+    │   ├── LinkLost          it is gone: the process died, the port vanished, the line was cut
     │   ├── LinkReset         it was reset below: what was under way is lost, the link goes on
     │   └── ProtocolError     the peer speaks something else, or another version
     ├── MessageTooLongError   a message exceeds what the receiver takes; nothing was sent
@@ -93,7 +93,9 @@ def to_wire(exc: BaseException) -> "list[object]":
     # CPython's subclasses of OSError, which the number stands for, are not known everywhere.
     numbered = isinstance(exc, OSError) and len(exc.args) > 1
     name = "OSError" if numbered else type(exc).__name__
-    return [name] + [_plain(a) for a in exc.args]
+    out: list[object] = [name]
+    out.extend([_plain(a) for a in exc.args])
+    return out
 
 
 def _plain(a):

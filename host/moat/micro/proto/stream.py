@@ -56,7 +56,7 @@ class AnyioBuf(BaseBuf):
     async def wr(self, buf: Any) -> None:
         """See BaseBuf.wr."""
         try:
-            if anyio.get_cancelled_exc_class() is asyncio.CancelledError:
+            if _on_asyncio():
                 await self.s.send(buf)
             else:
                 await self._send_all(buf)
@@ -96,7 +96,8 @@ class ProcessBuf(AnyioBuf):
         except OSError as exc:
             raise LinkLost(f"cannot start {self.argv[0]}: {exc.strerror}") from exc
         self.process = process
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         self.s = StapledByteStream(process.stdin, process.stdout)
         try:
             async with rt.TaskGroup() as tasks:
@@ -151,6 +152,16 @@ class ProcessBuf(AnyioBuf):
 
 
 def _with_parent(argv: Sequence[str]) -> Sequence[str]:
-    """Have the kernel end the process when we are killed: an emulator would run on for ever."""
+    """Have the kernel end the process when we are killed: an emulator would run on for ever.
+
+    Not on trio: the kernel means the thread that started the process, and trio uses one that
+    ends after ten idle seconds.
+    """
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "TERM", "--", *argv] if setpriv else argv
+    if setpriv is None or not _on_asyncio():
+        return argv
+    return [setpriv, "--pdeathsig", "TERM", "--", *argv]
+
+
+def _on_asyncio() -> bool:
+    return anyio.get_cancelled_exc_class() is asyncio.CancelledError

@@ -11,9 +11,9 @@ __all__ = ["Console"]
 
 
 class Console:
-    """Collects console text; use it as the `console` of `connect`.
+    r"""Collects console text; use it as the `console` of `connect`.
 
-    A bare machine ends its lines with "\\r\\n"; here they end with "\\n" on all of them.
+    A bare machine ends its lines with "\r\n"; here they end with "\n" on all of them.
     """
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ class RunCmd(BaseCmd):
         self._source = bytearray()
         scope = {"__name__": "__main__"}
         try:
-            exec(compile(source, name, "exec"), scope)
+            exec(compile(source, name, "exec"), scope)  # noqa: S102 -- that is what it is for
             main = scope.get("main")
             main = main() if main is not None else None
             if rt.is_coroutine(main):

@@ -10,10 +10,11 @@ from moat.micro import rt
 from moat.micro.errors import InUseError, LinkLost
 from moat.micro.proto.stack import BaseBuf
 
-
 # Printed text that goes out ahead of a message: so many bytes at once, so many times at most.
 _PIECE = 256
 _PIECES = 16
+
+__all__ = ("AIOBuf", "FileBuf", "StdioBuf")
 
 
 class FileBuf(BaseBuf):

@@ -46,6 +46,8 @@ REFUSED = -2
 # Bytes of the longest header without its path: array, kind, id, length of the data, credit.
 _HEADER = 24
 
+_IDS = 255  # calls at the same time; ids from 1, so one or two bytes on the wire
+
 
 class Requests:
     """The state of one link.
@@ -77,7 +79,7 @@ class Requests:
     def receive(self, msg: "Any") -> "tuple[Any, ...] | None":
         """Take a message of the peer; returns an event or None.
 
-        (SESSION, calls, served)       the session has begun or ended; what these dicts hold is lost
+        (SESSION, calls, served)       the session has begun or ended; these dicts' calls are lost
         (REFUSED, calls, served, exc)  the same, since the peer speaks another version
         (CALL, id, path, data, credit) run this, set `served[id]`; credit is None but for streams
         (CANCEL, served)               stop this; it has to be ended with `error` all the same
@@ -85,7 +87,7 @@ class Requests:
         (REPLY, call, data)  (ERROR, call, error)  (ITEM, call, data)
         """
         try:
-            kind = msg[0] if isinstance(msg, list) else None
+            kind: "Any" = msg[0] if isinstance(msg, list) else None
             if kind == HELLO:
                 return self._hello(msg)
             if kind == BYE:
@@ -215,12 +217,12 @@ class Requests:
 
     def _free_id(self):
         ident = self._last
-        for _ in range(255):
-            ident = ident % 255 + 1  # one or two bytes on the wire
+        for _ in range(_IDS):
+            ident = ident % _IDS + 1
             if ident not in self.calls:
                 self._last = ident
                 return ident
-        raise BusyError("255 calls are under way on this link")
+        raise BusyError("%d calls are under way on this link" % _IDS)
 
     def cancel(self, ident: int, call: "Any") -> "list[Any] | None":
         """The caller is gone; returns the message, or None when the call has ended."""

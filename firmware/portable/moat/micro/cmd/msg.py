@@ -3,10 +3,10 @@
 from msgpack import ExtraData, packb, unpackb
 
 from moat.micro import rt
-from moat.micro.const import const
 from moat.micro.cmd._request import REFUSED, SESSION, Requests
 from moat.micro.cmd._wire import BYE, CALL, CANCEL, CREDIT, ERROR, ITEM, REPLY
 from moat.micro.cmd.stream import Sender, Stream, decode
+from moat.micro.const import const
 from moat.micro.errors import (
     ArgumentError,
     LinkError,
@@ -121,7 +121,7 @@ class CmdMsg(Base):
         self._core = Requests(rt.random_bits(), self._limit, self._max_served)
         self._error: "BaseException | None" = None  # why there is no session
         self._ended = False
-        self._is_open = False  # what on_session was told last
+        self._has_peer = False  # what on_session was told last
         self._sending = False
         self._changed = rt.Event()  # the session
         self._wake = rt.Event()  # something is in core.out
@@ -323,14 +323,15 @@ class CmdMsg(Base):
         for served in event[2].values():
             if served is not None:
                 served.task.cancel()
-        is_open = self._core.open
-        if is_open:
+        if self._core.open:
             self._error = None
         self._changed.set()
         self._sent.set()  # or will never be
-        if is_open != self._is_open and self._on_session is not None:
-            self._on_session(is_open)
-        self._is_open = is_open
+        # A peer may send anything once it has our answer to its hello: tell it before that.
+        has_peer = self._core.peer is not None
+        if has_peer != self._has_peer and self._on_session is not None:
+            self._on_session(has_peer)
+        self._has_peer = has_peer
 
     # ---- serving
 

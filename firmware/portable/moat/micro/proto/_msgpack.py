@@ -30,7 +30,7 @@ class Decoder:
         console: bytes of console text that are kept; the oldest are dropped.
     """
 
-    def __init__(self, limit, prefix=PREFIX, console=1024):
+    def __init__(self, limit: int, prefix: "int | None" = PREFIX, console: int = 1024) -> None:
         self.text = bytearray()
         self.ctrl_c = False  # a Ctrl-C came outside of messages; the reader clears this
         self.errors = 0  # messages that were given up
@@ -41,7 +41,7 @@ class Decoder:
         self._buf = bytearray()
         self.reset()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget a half message: the link starts anew. Text stays."""
         self._buf = bytearray()
         self._at = 0  # first byte not dealt with; while inside, behind the prefix
@@ -52,11 +52,11 @@ class Decoder:
         self.inside = False  # a message has begun and is not complete
 
     @property
-    def unsettled(self):
+    def unsettled(self) -> bool:
         """True while a silence would tell something: call `expire` then."""
         return self.inside or self._failed
 
-    def feed(self, chunk):
+    def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
         """Append what has arrived; then call `next` until it returns None."""
         at = self._at
         buf = self._buf
@@ -66,7 +66,7 @@ class Decoder:
             self._pos -= at
         buf.extend(chunk)
 
-    def next(self):
+    def next(self) -> "bytes | None":
         """Return the next message, a bytes object without prefix; None: feed more."""
         while self.inside or self._begin():
             if not self._scan():
@@ -84,7 +84,7 @@ class Decoder:
             self._silent = self._failed = False
         return None
 
-    def fork(self):
+    def fork(self) -> "Decoder":
         """Return a decoder in the same state, to look ahead with: this one is not touched."""
         new = Decoder(self._limit, self._prefix, self._console)
         new._buf = bytearray(self._buf)
@@ -92,7 +92,7 @@ class Decoder:
             setattr(new, name, getattr(self, name))
         return new
 
-    def expire(self):
+    def expire(self) -> None:
         """Nothing came for too long: give up what is incomplete. Then call `next`."""
         self._silent = True
 

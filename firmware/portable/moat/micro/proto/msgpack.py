@@ -3,9 +3,15 @@
 from msgpack import packb, unpackb
 
 from moat.micro import rt
+from moat.micro.const import const
 from moat.micro.errors import InUseError, LinkReset
 from moat.micro.proto._msgpack import PREFIX, Decoder
 from moat.micro.proto.stack import StackedMsg
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class MsgpackMsgBuf(StackedMsg):
@@ -27,8 +33,15 @@ class MsgpackMsgBuf(StackedMsg):
     """
 
     def __init__(
-        self, parent, limit=4096, prefix=PREFIX, gap_ms=100, chunk=256, console=1024, ctrl_c=None
-    ):
+        self,
+        parent: "Any",
+        limit: int = 4096,
+        prefix: "int | None" = PREFIX,
+        gap_ms: int = 100,
+        chunk: int = 256,
+        console: int = 1024,
+        ctrl_c: "Callable[[], object] | None" = None,
+    ) -> None:
         super().__init__(parent)
         self._prefix = b"" if prefix is None else bytes((prefix,))
         self._gap_ms = gap_ms
@@ -38,16 +51,16 @@ class MsgpackMsgBuf(StackedMsg):
         self._undecodable = 0
 
     @property
-    def errors(self):
+    def errors(self) -> int:
         """Messages that were skipped since this object was made."""
         return self._decoder.errors + self._undecodable
 
     @property
-    def inside(self):
+    def inside(self) -> bool:
         """True while what arrives may belong to a message, or to the rest of a broken one."""
         return self._decoder.unsettled
 
-    def look_ahead(self):
+    def look_ahead(self) -> Decoder:
         """Return a Decoder in the state of ours, to examine input that was not read yet."""
         return self._decoder.fork()
 
@@ -61,7 +74,7 @@ class MsgpackMsgBuf(StackedMsg):
             self._written = rt.Event()  # whoever was writing is done
             yield self
 
-    async def recv(self):
+    async def recv(self) -> "Any":
         """Wait for the next message and return it.
 
         EOFError: the stream has ended. LinkReset: see proto.stack. InUseError: another
@@ -113,11 +126,11 @@ class MsgpackMsgBuf(StackedMsg):
         else:
             decoder.feed(self._buf[:n])
 
-    async def send(self, msg):
+    async def send(self, msg: "Any") -> None:
         """Send one object. TypeError: MessagePack cannot express it, nothing was sent."""
         await self._write(self._prefix + packb(msg))
 
-    async def crd(self, buf):
+    async def crd(self, buf: "Any") -> int:
         """See Base.crd. One task reads."""
         text = self._decoder.text
         while not text:
@@ -130,7 +143,7 @@ class MsgpackMsgBuf(StackedMsg):
         text[0:n] = b""
         return n
 
-    async def cwr(self, buf):
+    async def cwr(self, buf: "Any") -> None:
         """See Base.cwr; `buf` should not contain the prefix byte."""
         await self._write(buf)
 

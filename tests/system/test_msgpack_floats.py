@@ -1,0 +1,51 @@
+"""64-bit floats on boards whose floats have 32 bits: rounded to the nearest, never garbage."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+import pytest
+
+from moat.micro.device import Device
+
+SINGLE = struct.Struct(">f")
+# The greatest 32-bit float, half a step beyond it, and the steps on both sides of 1.
+GREATEST = SINGLE.unpack(b"\x7f\x7f\xff\xff")[0]
+LIMIT = GREATEST + 2.0**103
+TINY = 2.0**-149  # the smallest one above zero
+
+CASES = [
+    0.0, -0.0, 1.0, -1.5, 16777216.0, 16777217.0, 0.1, -math.pi, 1e-40, -TINY, TINY * 0.75,
+    TINY / 2, -TINY / 4, 1 + 2**-24, 1 + 2**-24 + 2**-50, 1 + 3 * 2**-24, GREATEST,
+    math.nextafter(LIMIT, 0), LIMIT, -LIMIT, 1e300, -1e300, 1e-300, -1e-300, 5e-324,
+    math.inf, -math.inf, math.nan,
+]  # fmt: skip
+
+
+def bits(value: float) -> bytes:
+    """What tells any two floats apart; all NaNs are one."""
+    return b"nan" if math.isnan(value) else struct.pack(">d", value)
+
+
+def rounded(value: float) -> float:
+    """The 32-bit float next to `value`."""
+    try:
+        return SINGLE.unpack(SINGLE.pack(value))[0]
+    except OverflowError:  # struct refuses what rounds to infinity
+        return math.copysign(math.inf, value)
+
+
+async def test_a_float_comes_back_as_the_nearest_that_the_board_has(
+    device: Device, target: str
+) -> None:
+    expected = rounded if target.startswith("emu:qemu") else float
+    got = await device.sys.ping(CASES)
+    assert [bits(x) for x in got] == [bits(expected(x)) for x in CASES]
+
+
+@pytest.mark.parametrize("value", [2**32 - 1, 2**53 + 1, 2**63, 2**64 - 1, -(2**31) - 1, -(2**63)])
+async def test_integers_are_exact_beyond_a_word(device: Device, value: int) -> None:
+    got = await device.sys.ping([value, -1])
+    assert got == [value, -1]
+    assert type(got[0]) is int
