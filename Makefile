@@ -56,7 +56,7 @@ check: venv ## format, lint, spelling, types
 	@$(VENV)/basedpyright --pythonpath $(VENV)/python -p pyright-device.json --typeshedpath "$(STUBS)"
 
 bench: venv images ## all benchmarks, or ONLY=name; results in build/bench.json
-	@$(VENV)/python bench/run.py
+	@$(VENV)/python -m bench.run
 
 size: build ## text, data, bss, frozen bytes and free heap of BOARD
 	@$(TOOL).size $(BOARD)

@@ -97,10 +97,14 @@ class DeviceRun:
         self._steps.close()
 
     def _run(self, path, todo):
-        while todo:
-            for result in _run_process(path, todo):
-                todo.remove(result[0])
-                yield result
+        try:
+            while todo:
+                for result in _run_process(path, todo):
+                    todo.remove(result[0])
+                    yield result
+        except OSError as exc:  # the image cannot be started, it is just being built, …
+            for test in todo:
+                yield test, str(exc), ""
 
 
 def _run_process(path, tests):

@@ -9,8 +9,8 @@ from typing import Any, Self
 import anyio
 from msgpack import packb, unpackb
 
+from moat.micro.cmd._span import pack_args
 from moat.micro.cmd._wire import CALL, ERROR, HELLO, ID_BITS, REPLY, VERSION
-from moat.micro.cmd.msg import pack_args
 from moat.micro.errors import LinkError, from_wire
 from moat.micro.proto._msgpack import PREFIX, Decoder
 from moat.micro.proto.stack import BaseBuf

@@ -16,10 +16,11 @@ from moat.micro import rt
 from moat.micro.boards import all_boards
 from moat.micro.cmd import _wire
 from moat.micro.cmd._request import Requests
-from moat.micro.cmd.msg import CmdMsg, pack_args
+from moat.micro.cmd._span import _BUILTIN, _OWN, from_wire, pack_args
+from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.stream import Sender
 from moat.micro.cmd.tree import BaseCmd, Dispatch
-from moat.micro.errors import _BUILTIN, _OWN, ProtocolError, RemoteError, from_wire
+from moat.micro.errors import ProtocolError, RemoteError
 from moat.micro.proto._msgpack import PREFIX, Decoder
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.proto.stack import BaseBuf

@@ -6,17 +6,17 @@ from hypothesis import strategies as st
 from msgpack import packb, unpackb
 
 from moat.micro import errors
+from moat.micro.cmd import _span as wire
+from moat.micro.cmd._span import from_wire, to_wire
 from moat.micro.errors import (
     MoatError,
     NotFoundError,
     ProtocolError,
     RemoteError,
-    from_wire,
-    to_wire,
 )
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary()
-KNOWN = [c for c in errors._OWN + errors._BUILTIN if c is not SyntaxError]
+KNOWN = [c for c in wire._OWN + wire._BUILTIN if c is not SyntaxError]
 
 
 def over_the_wire(exc):
@@ -38,7 +38,7 @@ def test_every_error_of_ours_that_a_command_may_raise_is_known():
         for cls in vars(errors).values()
         if isinstance(cls, type) and issubclass(cls, MoatError) and not cls.__subclasses__()
     }
-    assert leaves - {RemoteError} == set(errors._OWN)
+    assert leaves - {RemoteError} == set(wire._OWN)
 
 
 def test_the_number_of_an_oserror_makes_its_type():

@@ -300,7 +300,7 @@ class Pair(RuleBasedStateMachine):
 
 
 TestPair = Pair.TestCase
-TestPair.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestPair.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 
 
 @given(st.data())

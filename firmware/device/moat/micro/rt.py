@@ -17,8 +17,6 @@ import asyncio
 from asyncio import Event, Lock, core, sleep_ms
 from time import ticks_add, ticks_diff, ticks_ms
 
-from moat.micro._queue import BaseQueue
-
 __all__ = (
     "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError", "asynccontextmanager",
     "grace_ms", "is_coroutine", "random_bits", "run", "sleep_ms", "ticks_add", "ticks_diff",
@@ -32,6 +30,21 @@ _Task = core.Task
 _open = {}  # task -> the innermost scope that it has entered
 
 
+def __getattr__(name):
+    """Make `Queue` when it is first asked for: the stack itself needs none."""
+    if name != "Queue":
+        raise AttributeError(name)
+    global Queue
+    from moat.micro._queue import BaseQueue
+
+    class Queue(BaseQueue):
+        """A bounded queue, see BaseQueue."""
+
+        Event = Event
+
+    return Queue
+
+
 class ExceptionGroup(Exception):
     """Several tasks of a group failed; args: message, list of exceptions."""
 
@@ -39,12 +52,6 @@ class ExceptionGroup(Exception):
     def exceptions(self):
         """The errors, oldest first."""
         return self.args[1]
-
-
-class Queue(BaseQueue):
-    """A bounded queue, see BaseQueue."""
-
-    Event = Event
 
 
 class _Cancelled(CancelledError):
@@ -115,6 +122,7 @@ class _Scope(_Canceller):
     held = None  # the cancellers that wait for the end of a grace
 
     def _enter(self):
+        self.exc = None
         self.task = core.cur_task
         self.outer = _open.get(self.task)
         _open[self.task] = self

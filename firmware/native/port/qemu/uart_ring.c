@@ -10,9 +10,15 @@
 #include "py/stream.h"
 #include "shared/readline/readline.h"
 
+// Like the FIFO of a real UART: the reader is woken when this much is there, or
+// when nothing has come for this long. Byte by byte it would work much harder.
+#define FIFO_LEVEL   16
+#define FIFO_TIME_US 200
+
 static struct {
     bool held;
     uint16_t head, len;
+    uint32_t last_us; // when the last byte came
     uint8_t data[4096];
 } rx;
 
@@ -29,6 +35,7 @@ void qemu_uart_isr(void) {
             mp_sched_keyboard_interrupt();
         } else if (!full) {
             rx.data[(rx.head + rx.len++) % sizeof(rx.data)] = c;
+            rx.last_us = hw_time_us();
         }
     }
 }
@@ -74,7 +81,8 @@ size_t hw_rx(uint8_t *buf, size_t len) {
 }
 
 bool hw_rx_any(void) {
-    return rx.len > 0;
+    return rx.len >= FIFO_LEVEL
+           || (rx.len && (uint32_t)hw_time_us() - rx.last_us >= FIFO_TIME_US);
 }
 
 // sys.stdin and the REPL read the same ring.

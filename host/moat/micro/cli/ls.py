@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.tree import Tree
 
 from moat.micro.cli._session import with_device
 from moat.micro.device import Device
+from moat.micro.errors import LinkError
 
 
 async def _fill(tree: Tree, dev: Device, path: list[str]) -> None:
-    here = await dev.call([*path, "dir_"])
+    try:
+        here = await dev.call([*path, "dir_"])
+    except LinkError:
+        raise
+    except Exception as exc:  # an app that does not load; the others may
+        tree.add(f"[red]{escape(f'{type(exc).__name__}: {exc}')}[/red]")
+        return
     for name in here["c"]:
         if not name.endswith("_"):
             tree.add(name)
     for name in here["s"]:
         tree.add(f"{name} ~")
     for name in here["d"]:
-        await _fill(tree.add(f"[bold]{name}[/bold]"), dev, [*path, name])
+        await _fill(tree.add(f"[bold]{escape(name)}[/bold]"), dev, [*path, name])
 
 
 @click.command("ls", help=__doc__)

@@ -34,7 +34,8 @@ class SerialLink(BaseBuf):
         try:
             self.s = serial.Serial(self.port, self.baudrate, timeout=0, exclusive=True)
         except serial.SerialException as exc:
-            raise LinkLost(str(exc)) from exc
+            reason = os.strerror(exc.errno) if exc.errno else str(exc)
+            raise LinkLost(f"{self.port}: {reason}") from exc
         try:
             yield self
         finally:

@@ -172,10 +172,13 @@ class Requests:
         return CREDIT, self.served[msg[1]], msg[2]
 
     def reply(self, ident: int, data: bytes) -> "list[Any]":
-        """End a call with its encoded result. MessageTooLongError: it is still to be ended."""
+        """End a call with its encoded result, empty for None.
+
+        MessageTooLongError: it is still to be ended.
+        """
         self._check(len(data))
         del self.served[ident]
-        return [REPLY, ident, data]
+        return [REPLY, ident, data] if data else [REPLY, ident]
 
     def error(self, ident: int, err: "list[Any]") -> "list[Any]":
         """End a call with an error, as `errors.to_wire` makes it; it is shortened if need be."""

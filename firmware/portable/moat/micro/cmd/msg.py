@@ -1,11 +1,13 @@
-"""CmdMsg: calls, replies, streams and cancellation, both ways over one message stream."""
+"""CmdMsg: calls, replies, streams and cancellation, both ways over one message stream.
 
-from msgpack import ExtraData, packb, unpackb
+What a device may never need (streams, errors) is imported when it is used.
+"""
+
+from msgpack import packb
 
 from moat.micro import rt
 from moat.micro.cmd._request import REFUSED, SESSION, Requests
 from moat.micro.cmd._wire import BYE, CALL, CANCEL, CREDIT, ERROR, ITEM, REPLY
-from moat.micro.cmd.stream import Sender, Stream, decode
 from moat.micro.const import const
 from moat.micro.errors import (
     ArgumentError,
@@ -13,8 +15,6 @@ from moat.micro.errors import (
     LinkLost,
     LinkReset,
     NotFoundError,
-    from_wire,
-    to_wire,
 )
 from moat.micro.proto.stack import Base
 
@@ -23,33 +23,8 @@ if _TYPING:
     from collections.abc import Callable
     from typing import Any
 
+    from moat.micro.cmd.stream import Stream
     from moat.micro.cmd.tree import Dispatch
-
-
-def pack_args(args: "tuple[Any, ...]", kw: "dict[str, Any]") -> bytes:
-    """Encode arguments: an array of the positional ones, then a map; each left out if empty."""
-    data = packb(args) if args else b""
-    return data + packb(kw) if kw else data
-
-
-def unpack_args(data: "Any") -> "tuple[list[Any], dict[str, Any]]":
-    """Decode what `pack_args` made: a list and a dict. ArgumentError: it is nothing like it."""
-    args: "Any" = ()
-    kw: "Any" = {}
-    try:
-        if data:
-            try:
-                args = unpackb(data, strict_map_key=False)
-            except ExtraData as exc:
-                args = exc.unpacked
-                kw = unpackb(bytes(exc.extra), strict_map_key=False)
-            if isinstance(args, dict):
-                args, kw = (), args
-        if not isinstance(kw, dict):
-            raise ValueError
-        return list(args), kw
-    except (ValueError, TypeError):
-        raise ArgumentError("malformed arguments")
 
 
 class _Call:
@@ -72,17 +47,26 @@ class _Call:
 class _Served:
     """A call of the peer that is running."""
 
+    credit: "Any" = None  # of a stream
+    more: "Any" = None  # event: credit has come
+    task: "Any" = None
+
     def __init__(self, ident, credit):
         self.ident = ident
-        self.credit = credit  # None: this is no stream
-        self.more: "Any" = None  # event: credit has come
-        self.task: "Any" = None
+        if credit is not None:
+            self.credit = credit
 
     def add(self, credit):
         if self.credit is not None:
             self.credit += credit
             if self.more is not None:
                 self.more.set()
+
+    async def wait(self):
+        if self.more is None:
+            self.more = rt.Event()
+        self.more.clear()
+        await self.more.wait()
 
 
 class CmdMsg(Base):
@@ -125,7 +109,7 @@ class CmdMsg(Base):
         self._sending = False
         self._changed = rt.Event()  # the session
         self._wake = rt.Event()  # something is in core.out
-        self._sent = rt.Event()  # something has left core.out
+        self._sent = rt.Event()  # something has left core.out, or all has been sent
         async with self.parent as self.s:
             try:
                 async with rt.TaskGroup() as self._tasks:
@@ -189,10 +173,16 @@ class CmdMsg(Base):
             self.stop(ident, call)
         if call.error is not None:
             raise call.error
-        return None if call.data is None else decode(call.data)
+        if call.data is None:
+            return None
+        from moat.micro.cmd._span import decode
 
-    def stream(self, path: "list[Any]", *args: "Any", **kw: "Any") -> Stream:
+        return decode(call.data)
+
+    def stream(self, path: "list[Any]", *args: "Any", **kw: "Any") -> "Stream":
         """Run a streaming command of the peer; returns a Stream to be used as context."""
+        from moat.micro.cmd.stream import Stream
+
         return Stream(self, path, args, kw)
 
     def start(
@@ -206,7 +196,12 @@ class CmdMsg(Base):
         """Begin a call; `call.end(data, error)` will be called. Returns its id."""
         if self._error is not None:
             raise self._error
-        ident, msg = self._core.call(call, path, pack_args(args, kw), credit)
+        data = b""
+        if args or kw:
+            from moat.micro.cmd._span import pack_args
+
+            data = pack_args(args, kw)
+        ident, msg = self._core.call(call, path, data, credit)
         self._post(msg)
         return ident
 
@@ -229,16 +224,13 @@ class CmdMsg(Base):
             self._core.out.append(msg)
             self._wake.set()
 
-    async def _send(self, msg):
+    def _send(self, msg):
         """Send now, and all that is before it; for tasks that nobody cancels."""
         self._core.out.append(msg)
-        if self._sending:
-            await self._gone(msg)
-        else:
-            await self._flush()
+        return self._flushed() if self._sending else self._flush()
 
-    async def _gone(self, msg):
-        while msg in self._core.out:
+    async def _flushed(self):
+        while self._sending:
             self._sent.clear()
             await self._sent.wait()
 
@@ -247,10 +239,12 @@ class CmdMsg(Base):
         self._sending = True
         try:
             while out:
-                await self.s.send(out.pop(0))
+                msg = out.pop(0)
                 self._sent.set()
+                await self.s.send(msg)
         finally:
             self._sending = False
+            self._sent.set()
 
     async def _write(self):
         while True:
@@ -299,6 +293,8 @@ class CmdMsg(Base):
         elif kind == REPLY:
             event[1].end(event[2], None)
         elif kind == ERROR:
+            from moat.micro.cmd._span import from_wire
+
             event[1].end(None, from_wire(event[2]))
         elif kind == ITEM:
             event[1].put(event[2])
@@ -343,10 +339,13 @@ class CmdMsg(Base):
     async def _serve(self, served, path, data):
         msg = None
         try:
-            data = packb(await self._run(served, path, data))
+            result = await self._run(served, path, data)
+            data = b"" if result is None else packb(result)
             if self._is_running(served):
                 msg = self._core.reply(served.ident, data)
         except Exception as exc:  # the root of a task: any error goes to the caller
+            from moat.micro.cmd._span import to_wire
+
             if self._is_running(served):
                 msg = self._core.error(served.ident, to_wire(exc))
         finally:
@@ -364,22 +363,34 @@ class CmdMsg(Base):
     def _run(self, served, path, data):
         if self.root is None:
             raise NotFoundError("there are no commands here")
-        args, kw = unpack_args(data)
         streaming = served.credit is not None
         command = self.root.find(path, streaming)
-        if streaming:
-            args.insert(0, Sender(self, served))
         try:
+            if not data and not streaming:
+                return command()  # the most frequent one; the other way costs 200 bytes
+            from moat.micro.cmd._span import unpack_args
+
+            args, kw = unpack_args(data)
+            if streaming:
+                from moat.micro.cmd.stream import Sender
+
+                args.insert(0, Sender(self, served))
             return command(*args, **kw)
         except TypeError as exc:
             # A coroutine function runs nothing yet, so these are the arguments.
             raise ArgumentError(str(exc))
 
     async def item(self, served: "Any", data: bytes) -> None:
-        """Send one encoded value of a stream, for Sender; it is sent even when cancelled."""
-        if not self._is_running(served):
-            raise LinkLost("nobody listens to this stream any more")
-        msg = self._core.item(served.ident, data)
-        served.credit -= len(data) + 1  # one: empty values count, too
-        self._post(msg)
-        await self._gone(msg)
+        """Send one encoded value of a stream, for Sender; cancelled, it sends nothing."""
+        while self._is_running(served):
+            if served.credit <= 0:
+                await served.wait()
+            elif self._core.out:  # the line is slower than the command
+                self._sent.clear()
+                await self._sent.wait()
+            else:
+                msg = self._core.item(served.ident, data)
+                served.credit -= len(data) + 1  # one: empty values count, too
+                self._post(msg)
+                return
+        raise LinkLost("nobody listens to this stream any more")

@@ -1,22 +1,14 @@
 """Both ends of a stream of values that belongs to a call."""
 
-from msgpack import packb, unpackb
+from msgpack import packb
 
 from moat.micro import rt
+from moat.micro.cmd._span import decode
 from moat.micro.const import const
-from moat.micro.errors import ProtocolError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
-
-
-def decode(data: "Any") -> "Any":
-    """Return the value of an encoded span. ProtocolError: it is none."""
-    try:
-        return unpackb(data, strict_map_key=False)
-    except (ValueError, TypeError) as exc:
-        raise ProtocolError("malformed value from the peer: %s" % exc)
 
 
 class Sender:
@@ -27,18 +19,12 @@ class Sender:
         self._served = served
 
     async def send(self, value: "Any") -> None:
-        """Send one value; waits while the reader is slow.
+        """Send one value; waits while the reader, or the line, is slow.
 
-        TypeError: MessagePack cannot express it. LinkLost: the reader is gone.
+        Cancelled, it has sent nothing. TypeError: MessagePack cannot express the value.
+        MessageTooLongError: the reader would not take it. LinkLost: the reader is gone.
         """
-        data = packb(value)
-        served = self._served
-        while served.credit <= 0:
-            if served.more is None:
-                served.more = rt.Event()
-            served.more.clear()
-            await served.more.wait()
-        await self._cmd.item(served, data)
+        await self._cmd.item(self._served, packb(value))
 
 
 class Stream:
@@ -71,7 +57,7 @@ class Stream:
 
     def put(self, data: "Any") -> None:
         """A value has arrived; called by CmdMsg."""
-        self._items.append(data)
+        self._items.append(data if isinstance(data, bytes) else b"")  # which is no value
         self._changed.set()
 
     def end(self, data: "Any", error: "Any") -> None:

@@ -95,9 +95,10 @@ class Dispatch(DirCmd):
 
 
 def _missing(path, i, exists):
+    where = ".".join([str(p) for p in path[:i]])
     return NotFoundError(
-        "no '%s' in '%s'; there is: %s"
-        % (path[i], ".".join([str(p) for p in path[:i]]), ", ".join(sorted(exists)))
+        "no '%s'%s; there is: %s"
+        % (path[i], " in '%s'" % where if where else "", ", ".join(sorted(exists)))
     )
 
 

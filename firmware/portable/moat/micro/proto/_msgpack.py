@@ -66,8 +66,8 @@ class Decoder:
             self._pos -= at
         buf.extend(chunk)
 
-    def next(self) -> "bytes | None":
-        """Return the next message, a bytes object without prefix; None: feed more."""
+    def next(self) -> "bytearray | None":
+        """Return the next message without its prefix; None: feed more."""
         while self.inside or self._begin():
             if not self._scan():
                 self._fail()
@@ -79,7 +79,7 @@ class Decoder:
                 at = self._at
                 self._at = self._pos
                 self.inside = False
-                return bytes(memoryview(self._buf)[at : self._pos])
+                return self._buf[at : self._pos]
         if self._silent:
             self._silent = self._failed = False
         return None

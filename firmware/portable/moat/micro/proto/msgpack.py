@@ -4,7 +4,7 @@ from msgpack import packb, unpackb
 
 from moat.micro import rt
 from moat.micro.const import const
-from moat.micro.errors import InUseError, LinkReset
+from moat.micro.errors import InUseError, LinkError, LinkReset, NoConsoleError
 from moat.micro.proto._msgpack import PREFIX, Decoder
 from moat.micro.proto.stack import StackedMsg
 
@@ -71,6 +71,7 @@ class MsgpackMsgBuf(StackedMsg):
             self._buf = memoryview(bytearray(self._chunk))
             self._reading = self._writing = self._ended = False
             self._text = rt.Event()  # console text has come, or the end
+            self._gap = rt.timeout_ms(self._gap_ms)
             self._written = rt.Event()  # whoever was writing is done
             yield self
 
@@ -87,15 +88,27 @@ class MsgpackMsgBuf(StackedMsg):
         try:
             while True:
                 span = decoder.next()
-                if span is not None:
-                    try:
-                        return unpackb(span)
-                    except ValueError:  # bad text, a key that cannot be one, too deep
-                        self._undecodable += 1
-                else:
+                if span is None:
                     if decoder.text:
                         self._console()
-                    await self._fill()
+                    if not decoder.unsettled:
+                        n = await self.s.rd(self._buf)
+                        decoder.feed(self._buf[:n])
+                        continue
+                    span = await self._rest()
+                    if span is None:
+                        continue
+                try:
+                    return unpackb(span, strict_map_key=False)
+                except (ValueError, TypeError):  # bad text, a key that cannot be one, too deep
+                    self._undecodable += 1
+        except LinkReset:
+            decoder.reset()
+            raise
+        except (EOFError, LinkError):
+            self._ended = True
+            self._text.set()
+            raise
         finally:
             self._reading = False
 
@@ -106,32 +119,34 @@ class MsgpackMsgBuf(StackedMsg):
             if self._ctrl_c is not None:
                 self._ctrl_c()
 
-    async def _fill(self):
+    async def _rest(self):
+        """Read on inside of a message: to its end, or until nothing comes for `gap_ms`."""
         decoder = self._decoder
-        try:
-            if decoder.unsettled:
-                async with rt.timeout_ms(self._gap_ms):
-                    n = await self.s.rd(self._buf)
-            else:
-                n = await self.s.rd(self._buf)
-        except rt.TimeoutError:
-            decoder.expire()
-        except LinkReset:
-            decoder.reset()
-            raise
-        except EOFError:
-            self._ended = True
-            self._text.set()
-            raise
-        else:
-            decoder.feed(self._buf[:n])
+        gap = self._gap
+        gap.ms = self._gap_ms
+        last = rt.ticks_ms()
+        while gap.ms > 0:
+            try:
+                async with gap:  # one timer for all of it: on a slow line bytes come one by one
+                    while True:
+                        n = await self.s.rd(self._buf)
+                        last = rt.ticks_ms()
+                        decoder.feed(self._buf[:n])
+                        span = decoder.next()
+                        if span is not None or not decoder.unsettled:
+                            return span
+            except rt.TimeoutError:
+                gap.ms = self._gap_ms - rt.ticks_diff(rt.ticks_ms(), last)
+        decoder.expire()
+        return None
 
-    async def send(self, msg: "Any") -> None:
+    def send(self, msg: "Any") -> "Any":
         """Send one object. TypeError: MessagePack cannot express it, nothing was sent."""
-        await self._write(self._prefix + packb(msg))
+        return self._write(self._prefix + packb(msg))
 
     async def crd(self, buf: "Any") -> int:
         """See Base.crd. One task reads."""
+        self._check_console()
         text = self._decoder.text
         while not text:
             if self._ended:
@@ -143,9 +158,14 @@ class MsgpackMsgBuf(StackedMsg):
         text[0:n] = b""
         return n
 
-    async def cwr(self, buf: "Any") -> None:
+    def cwr(self, buf: "Any") -> "Any":
         """See Base.cwr; `buf` should not contain the prefix byte."""
-        await self._write(buf)
+        self._check_console()
+        return self._write(buf)
+
+    def _check_console(self):
+        if not self._prefix:
+            raise NoConsoleError("without a prefix there is nothing but messages")
 
     async def _write(self, data):
         while self._writing:

@@ -1,0 +1,111 @@
+"""What calls carry, as encoded spans: arguments, values, exceptions.
+
+A device imports this with the first call that carries any of it.
+"""
+
+from msgpack import ExtraData, packb, unpackb
+
+from moat.micro.const import const
+from moat.micro.errors import (
+    ArgumentError,
+    BusyError,
+    InUseError,
+    LinkLost,
+    LinkReset,
+    MessageTooLongError,
+    NoConsoleError,
+    NotFoundError,
+    ProtocolError,
+    RemoteError,
+)
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+
+def pack_args(args: "tuple[Any, ...]", kw: "dict[str, Any]") -> bytes:
+    """Encode arguments: an array of the positional ones, then a map; each left out if empty."""
+    data = packb(args) if args else b""
+    return data + packb(kw) if kw else data
+
+
+def unpack_args(data: "Any") -> "tuple[list[Any], dict[str, Any]]":
+    """Decode what `pack_args` made: a list and a dict. ArgumentError: it is nothing like it."""
+    args: "Any" = ()
+    kw: "Any" = {}
+    try:
+        if data:
+            try:
+                args = unpackb(data, strict_map_key=False)
+            except ExtraData as exc:
+                args = exc.unpacked
+                kw = unpackb(bytes(exc.extra), strict_map_key=False)
+            if isinstance(args, dict):
+                args, kw = (), args
+        if not isinstance(kw, dict):
+            raise ValueError
+        return list(args), kw
+    except (ValueError, TypeError):
+        raise ArgumentError("malformed arguments")
+
+
+def decode(data: "Any") -> "Any":
+    """Return the value of an encoded span. ProtocolError: it is none."""
+    try:
+        return unpackb(data, strict_map_key=False)
+    except (ValueError, TypeError) as exc:
+        raise ProtocolError("malformed value from the peer: %s" % exc)
+
+
+_OWN = (LinkLost, LinkReset, ProtocolError, MessageTooLongError, InUseError, NoConsoleError,
+    NotFoundError, ArgumentError, BusyError)  # fmt: skip
+_BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, IndexError,
+    KeyError, LookupError, MemoryError, NameError, NotImplementedError, OSError, OverflowError,
+    RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError)  # fmt: skip
+
+
+def to_wire(exc: BaseException) -> "list[object]":
+    """Return the list that stands for an exception on the wire: type name, then its arguments.
+
+    Arguments that are not plain scalars are replaced by their repr. What came from yet another
+    peer is passed on as it was.
+    """
+    if isinstance(exc, RemoteError) and len(exc.args) == 2:
+        return [exc.args[0]] + [_plain(a) for a in exc.args[1]]
+    # CPython's subclasses of OSError, which the number stands for, are not known everywhere.
+    numbered = isinstance(exc, OSError) and len(exc.args) > 1
+    name = "OSError" if numbered else type(exc).__name__
+    out: list[object] = [name]
+    out.extend([_plain(a) for a in exc.args])
+    return out
+
+
+def _plain(a):
+    if a is None or isinstance(a, (float, bytes)):
+        return a
+    if isinstance(a, int) and -(1 << 63) <= a < 1 << 64:
+        return a
+    try:
+        if isinstance(a, str) and a.encode() is not None:  # a lone surrogate has no encoding
+            return a
+    except UnicodeError:
+        pass
+    return repr(a)
+
+
+def from_wire(err: object) -> Exception:
+    """Return the exception for what `to_wire` made; an unknown type becomes RemoteError.
+
+    What is no such list becomes a ProtocolError.
+    """
+    if not isinstance(err, list) or not err or not isinstance(err[0], str):
+        return ProtocolError("malformed error from the peer")
+    name, args = err[0], err[1:]
+    for known in _OWN + _BUILTIN:
+        if known.__name__ == name:
+            try:
+                return known(*args)
+            except Exception:  # SyntaxError, for one, wants them to be of certain types
+                break
+    return RemoteError(name, args)
