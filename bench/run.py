@@ -87,7 +87,9 @@ def main(names: Iterable[str]) -> int:
     names = list(names) or known
     unknown = [name for name in names if name not in known]
     if unknown:
-        print(f"error: no benchmark {unknown[0]!r}; there are: {', '.join(known)}", file=sys.stderr)
+        print(
+            f"error: no benchmark {unknown[0]!r}; there are: {', '.join(known)}", file=sys.stderr
+        )
         return 1
     results: Results = {}
     for name in names:

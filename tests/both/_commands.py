@@ -87,7 +87,7 @@ def tree(app=None):
 
 def end(buf, root=None, limit=4096, **kw):
     """Return one end of a link on `buf`."""
-    return CmdMsg(MsgpackMsgBuf(buf, limit=limit, gap_ms=20), root, limit=limit, **kw)
+    return CmdMsg(MsgpackMsgBuf(buf, limit=limit, gap_ms=50), root, limit=limit, **kw)
 
 
 @rt.asynccontextmanager

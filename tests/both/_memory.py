@@ -16,6 +16,7 @@ class Pipe:
         self.data = bytearray()
         self.size = size  # bytes that fit in
         self.chunk = chunk  # bytes that are read at once
+        self.held = False  # data arrive later
         self.ended = None  # what reading raises when the data are gone
         self.was_reset = False
         self.changed = rt.Event()
@@ -81,7 +82,7 @@ class MemBuf(BaseBuf):
                 if inp.was_reset:
                     inp.was_reset = False
                     raise LinkReset("reset")
-                if inp.data:
+                if inp.data and not inp.held:
                     n = min(len(buf), len(inp.data), inp.chunk)
                     buf[:n] = inp.data[:n]
                     inp.data[0:n] = b""

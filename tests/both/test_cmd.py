@@ -1,6 +1,5 @@
 """Calls over CmdMsg, their arguments, results and errors."""
 
-
 from _commands import App, Raw, end, frame, idle, linked, outcome, tree
 from _helpers import forever, raises, until
 from _memory import pair
@@ -16,7 +15,6 @@ from moat.micro.errors import (
     ProtocolError,
     RemoteError,
 )
-
 
 
 async def test_arguments_arrive_positional_by_name_and_both():
@@ -382,5 +380,3 @@ async def test_a_message_that_swallows_the_next_one_only_delays_it():
         assert await near.call(["app", "add"], 2) == 4
         assert near.s.errors == far.s.errors == 1
         await idle(near, far)
-
-

@@ -324,16 +324,16 @@ async def test_an_old_reply_never_meets_a_new_call():
     async with rt.TaskGroup() as tg, far:
         near = end(a)
         tg.start_soon(hold, near, lambda: gone)
-        await near.ready()
         await far.ready()
-        b.out.size = 5  # from now on the line is slow
+        await near.ready()
+        b.out.size = 5  # from now on the line holds little
         for _ in range(5):
             tg.start_soon(outcome, [], near, ["app", "who"], "old")
-        a.inp.chunk = 0  # and the caller does not read
+        a.inp.held = True  # and the caller does not read
         await until(lambda: len(ran) == 5)
         new = a.successor()
         gone.append(1)
-        new.inp.chunk = 3
+        new.inp.held = False
         log = []
         async with end(new) as near:
             await near.ready()

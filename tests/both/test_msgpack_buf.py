@@ -154,6 +154,25 @@ async def test_a_slow_message_is_not_given_up():
     assert found == ["slow but steady"]
 
 
+async def test_a_loop_that_is_blocked_is_no_silence_on_the_line():
+    a, b = pair()
+    found = []
+    data = frame("some message")
+    async with rt.TaskGroup() as tg, MsgpackMsgBuf(a, gap_ms=20) as m, b:
+        tg.start_soon(recv_all, m, found)
+        for i in range(3):
+            a.inject(data[:5])
+            await until(lambda: m.inside)
+            start = rt.ticks_ms()
+            while rt.ticks_diff(rt.ticks_ms(), start) < 50:
+                pass
+            a.inject(data[5:])
+            await until(lambda: len(found) > i or m.errors)
+        assert m.errors == 0
+        tg.cancel()
+    assert found == ["some message"] * 3
+
+
 async def test_the_end_of_the_stream_reaches_both_readers():
     a, b = pair()
     found, text = [], bytearray()

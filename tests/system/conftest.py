@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
+import anyio
 import pytest
 
 from moat.micro.device import Device
@@ -17,7 +19,22 @@ from tests.system.support import probe, started
 
 Start = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Device]]
 
+_LIMIT_S = 60
 _PR_SET_CHILD_SUBREAPER = 36
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """Limit the time of an async test from inside: what it waits for is in the report then."""
+    test = pyfuncitem.obj
+    if inspect.iscoroutinefunction(test):
+
+        @wraps(test)
+        async def limited(**kw: object) -> None:
+            with anyio.fail_after(_LIMIT_S):
+                await test(**kw)
+
+        pyfuncitem.obj = limited
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any, Self
 import anyio
 from msgpack import packb, unpackb
 
-from moat.micro.cmd._span import pack_args
+from moat.micro.cmd._span import from_wire, pack_args
 from moat.micro.cmd._wire import CALL, ERROR, HELLO, ID_BITS, REPLY, VERSION
-from moat.micro.errors import LinkError, from_wire
+from moat.micro.errors import LinkError
 from moat.micro.proto._msgpack import PREFIX, Decoder
 from moat.micro.proto.stack import BaseBuf
 
@@ -116,10 +116,11 @@ class Raw:
 
     async def hello(self, own: int = OWN) -> None:
         """Begin a session as the host with this id."""
-        await self.send([HELLO, VERSION, own, None, _LIMIT, {}])
-        while (answer := await self.receive(HELLO, VERSION))[3] != own:
-            pass
-        await self.send([HELLO, VERSION, own, answer[2], _LIMIT, {}])
+        known, device = None, None
+        while known != own:
+            await self.send([HELLO, VERSION, own, device, _LIMIT, {}])
+            device, known = (await self.receive(HELLO, VERSION))[2:4]
+        await self.send([HELLO, VERSION, own, device, _LIMIT, {}])
 
     async def call(self, ident: int, path: list[Any], *args: object) -> None:
         """Send a call."""

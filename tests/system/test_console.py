@@ -84,9 +84,7 @@ async def test_a_stream_and_a_flood_share_the_port(dev: Device, console: Console
     await console.expect((LINE + "\n") * 300)
 
 
-async def test_bytes_that_would_begin_a_message_are_changed(
-    dev: Device, console: Console
-) -> None:
+async def test_bytes_that_would_begin_a_message_are_changed(dev: Device, console: Console) -> None:
     await dev.probe.write(b"<\xc1\x93\x02\x01\xc0 no message>\n")
     await console.search("<[?].* no message>\n")
     assert await dev.sys.ping(1) == 1

@@ -29,6 +29,8 @@ __all__ = ["Call", "Command", "Device", "connect"]
 # What a host can afford.
 _LIMIT = 1 << 20
 _CHUNK = _WINDOW = _CONSOLE = 1 << 16
+# A device may be busy with something else in the middle of a message: it erases flash, say.
+_GAP_MS = 1000
 
 
 class Call:
@@ -114,7 +116,7 @@ async def connect(
         ProtocolError: it speaks another version of the protocol.
     """
     link = link_to(target) if isinstance(target, str) else target
-    msg = MsgpackMsgBuf(link, limit=_LIMIT, chunk=_CHUNK, console=_CONSOLE)
+    msg = MsgpackMsgBuf(link, limit=_LIMIT, gap_ms=_GAP_MS, chunk=_CHUNK, console=_CONSOLE)
     async with (
         CmdMsg(msg, root, limit=_LIMIT, window=_WINDOW) as cmd,
         rt.TaskGroup() as tasks,
@@ -136,14 +138,15 @@ async def _read_console(msg: MsgpackMsgBuf, console: Callable[[str], object]) ->
     buf = memoryview(bytearray(4096))
 
     async def deliver() -> None:
-        while True:
-            n = await msg.crd(buf)
-            console(decoder.decode(buf[:n]))
+        try:
+            while True:
+                n = await msg.crd(buf)
+                console(decoder.decode(buf[:n]))
+        except EOFError:
+            return  # the link has ended, as the reader of messages tells
 
     try:
         await deliver()
-    except EOFError:
-        pass
     finally:
         async with rt.grace_ms(0):  # what came together with the last reply
             await deliver()

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import serial
 
-from moat.micro.errors import LinkLost
+from moat.micro.errors import InUseError, LinkLost
 from moat.micro.proto.stack import BaseBuf
 
 __all__ = ["SerialLink"]
@@ -27,7 +27,6 @@ class SerialLink(BaseBuf):
     def __init__(self, port: str, baudrate: int = 115200) -> None:
         self.port = port
         self.baudrate = baudrate
-        self._rest = b""
 
     @asynccontextmanager
     async def _ctx(self) -> AsyncGenerator[SerialLink]:
@@ -36,6 +35,7 @@ class SerialLink(BaseBuf):
         except serial.SerialException as exc:
             reason = os.strerror(exc.errno) if exc.errno else str(exc)
             raise LinkLost(f"{self.port}: {reason}") from exc
+        self._rest = b""
         try:
             yield self
         finally:
@@ -52,8 +52,10 @@ class SerialLink(BaseBuf):
                 except BlockingIOError:
                     continue
                 if n == 0:
-                    raise EOFError
+                    raise LinkLost(f"{self.port}: the port is gone")
                 return n
+        except anyio.BusyResourceError:
+            raise InUseError("somebody reads already") from None
         except OSError as exc:
             raise LinkLost(f"{self.port}: {exc.strerror}") from exc
 

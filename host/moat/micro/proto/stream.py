@@ -6,9 +6,12 @@ The device's proto/stream.py has the counterparts on MicroPython.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
@@ -38,17 +41,21 @@ class AnyioBuf(BaseBuf):
 
     s: ByteStream | Any = None
     stall_s = 30.0
+    _reading = False
 
     async def rd(self, buf: Any) -> int:
         """See BaseBuf.rd."""
+        if self._reading:  # anyio's streams do not agree on how they tell
+            raise InUseError("somebody reads already")
+        self._reading = True
         try:
             data = await self.s.receive(len(buf))
         except anyio.EndOfStream:
             raise EOFError from None
-        except anyio.BusyResourceError:
-            raise InUseError("somebody reads already") from None
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as exc:
             raise LinkLost(str(exc) or "the link is broken") from exc
+        finally:
+            self._reading = False
         n = len(data)
         buf[:n] = data
         return n
@@ -60,7 +67,7 @@ class AnyioBuf(BaseBuf):
                 await self.s.send(buf)
             else:
                 await self._send_all(buf)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as exc:
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as exc:
             raise LinkLost(str(exc) or "the link is broken") from exc
 
     async def _send_all(self, buf: Any) -> None:
@@ -88,13 +95,16 @@ class ProcessBuf(AnyioBuf):
     @asynccontextmanager
     async def _ctx(self) -> AsyncGenerator[ProcessBuf]:
         self._stderr = bytearray()
+        self._stderr_ended = anyio.Event()
         try:
+            _check_program(self.argv[0], self.cwd, self.env)
             process = await anyio.open_process(
                 _with_parent(self.argv), stdin=PIPE, stdout=PIPE, stderr=PIPE,
                 cwd=self.cwd, env=self.env, start_new_session=True,
             )  # fmt: skip
         except OSError as exc:
-            raise LinkLost(f"cannot start {self.argv[0]}: {exc.strerror}") from exc
+            what = exc.strerror if exc.filename == self.argv[0] else str(exc)
+            raise LinkLost(f"cannot start {self.argv[0]}: {what}") from exc
         self.process = process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -124,6 +134,7 @@ class ProcessBuf(AnyioBuf):
         if self.process is not None:
             with anyio.move_on_after(_EXIT_S):
                 status = await self.process.wait()
+                await self._stderr_ended.wait()
         if status:
             how = f"with status {status}" if status > 0 else f"by signal {-status}"
             said = self._stderr.decode(errors="replace").strip()
@@ -131,9 +142,14 @@ class ProcessBuf(AnyioBuf):
 
     async def _collect_stderr(self, process: Process) -> None:
         assert process.stderr is not None
-        async for chunk in process.stderr:
-            self._stderr += chunk
-            del self._stderr[:-_STDERR_TAIL]
+        try:
+            async for chunk in process.stderr:
+                self._stderr += chunk
+                del self._stderr[:-_STDERR_TAIL]
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            pass  # we have closed it: a process of the process's has it, still
+        finally:
+            self._stderr_ended.set()
 
     async def _stop(self, process: Process) -> None:
         assert process.stdin is not None
@@ -149,6 +165,18 @@ class ProcessBuf(AnyioBuf):
                 with anyio.move_on_after(_EXIT_S):
                     await process.wait()
         await process.aclose()
+
+
+def _check_program(name: str, cwd: str | None, env: Mapping[str, str] | None) -> None:
+    """Raise the OSError that starting it would raise: `setpriv` would start all the same."""
+    if "/" in name:
+        path = Path(cwd or ".", name)
+        code = 0 if os.access(path, os.X_OK) else errno.EACCES if path.exists() else errno.ENOENT
+    else:
+        found = shutil.which(name, path=(os.environ if env is None else env).get("PATH"))
+        code = 0 if found else errno.ENOENT
+    if code:
+        raise OSError(code, os.strerror(code), name)
 
 
 def _with_parent(argv: Sequence[str]) -> Sequence[str]:

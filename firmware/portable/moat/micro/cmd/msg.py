@@ -27,6 +27,11 @@ if _TYPING:
     from moat.micro.cmd.tree import Dispatch
 
 
+def _copy(exc):
+    """A copy to be raised: what is raised again and again collects all of its tracebacks."""
+    return type(exc)(*exc.args)
+
+
 class _Call:
     """A call of ours that waits for its reply."""
 
@@ -146,7 +151,7 @@ class CmdMsg(Base):
         """
         while not self._core.open:
             if self._error is not None:
-                raise self._error
+                raise _copy(self._error)
             self._changed.clear()
             await self._changed.wait()
 
@@ -195,7 +200,7 @@ class CmdMsg(Base):
     ) -> int:
         """Begin a call; `call.end(data, error)` will be called. Returns its id."""
         if self._error is not None:
-            raise self._error
+            raise _copy(self._error)
         data = b""
         if args or kw:
             from moat.micro.cmd._span import pack_args
@@ -313,18 +318,19 @@ class CmdMsg(Base):
 
     def _session(self, event):
         """The session has begun, ended, or begun anew; `event`: what has ended with it."""
+        why = self._error or LinkReset("the peer has left or started anew")
         for call in event[1].values():
             if call is not None:
-                call.end(None, self._error or LinkReset("the peer has left or started anew"))
+                call.end(None, _copy(why))
         for served in event[2].values():
             if served is not None:
                 served.task.cancel()
-        if self._core.open:
+        # A peer may send anything once it has our answer to its hello: tell it before that.
+        has_peer = self._core.peer is not None
+        if has_peer:
             self._error = None
         self._changed.set()
         self._sent.set()  # or will never be
-        # A peer may send anything once it has our answer to its hello: tell it before that.
-        has_peer = self._core.peer is not None
         if has_peer != self._has_peer and self._on_session is not None:
             self._on_session(has_peer)
         self._has_peer = has_peer

@@ -125,18 +125,26 @@ class MsgpackMsgBuf(StackedMsg):
         gap = self._gap
         gap.ms = self._gap_ms
         last = rt.ticks_ms()
-        while gap.ms > 0:
+        late = False
+        while True:
             try:
                 async with gap:  # one timer for all of it: on a slow line bytes come one by one
                     while True:
                         n = await self.s.rd(self._buf)
                         last = rt.ticks_ms()
+                        late = False
                         decoder.feed(self._buf[:n])
                         span = decoder.next()
-                        if span is not None or not decoder.unsettled:
+                        if span is not None or not decoder.inside:
                             return span
             except rt.TimeoutError:
                 gap.ms = self._gap_ms - rt.ticks_diff(rt.ticks_ms(), last)
+                if gap.ms <= 0:
+                    if late:
+                        break
+                    # Maybe it was us who have been busy: then the data are there by now.
+                    late = True
+                    gap.ms = self._gap_ms // 4 + 1
         decoder.expire()
         return None
 
