@@ -1,4 +1,4 @@
-"""Two CmdMsg joined by a line in memory, and the commands that tests call."""
+"""Two CmdMsg joined by a line in memory, the commands that tests call, and readers."""
 
 from _helpers import forever, until
 from _memory import pair
@@ -115,7 +115,8 @@ async def outcome(log, cmd, *args, **kw):
 async def idle(*cmds):
     """Wait until no call is under way; then there is none in any table."""
     for cmd in cmds:
-        await until(lambda: not cmd._core.calls and not cmd._core.served and not cmd._core.out)
+        core = cmd._core
+        await until(lambda c=core: not c.calls and not c.served and not c.out)
 
 
 class Raw:
@@ -161,3 +162,31 @@ class Raw:
 def frame(obj):
     """Return `obj` as it is on the line."""
     return b"\xc1" + packb(obj)
+
+
+async def recv_some(m, n):
+    """Return the next `n` messages."""
+    found = []
+    while len(found) < n:
+        found.append(await m.recv())
+    return found
+
+
+async def recv_all(m, found):
+    """Append what arrives to `found` until the end."""
+    try:
+        while True:
+            found.append(await m.recv())
+    except EOFError:
+        found.append("end")
+
+
+async def crd_all(m, text):
+    """Append the console text to `text` until the end."""
+    buf = bytearray(7)
+    try:
+        while True:
+            n = await m.crd(buf)
+            text.extend(buf[:n])
+    except EOFError:
+        text.extend(b"<end>")

@@ -56,9 +56,7 @@ async def test_both_sides_call_each_other_at_once():
 
     cmds = []
     a, b = pair(size=10, chunk=3)
-    roots = []
-    for _ in range(2):
-        roots.append(Dispatch({"app": App(), "back": Back()}))
+    roots = [Dispatch({"app": App(), "back": Back()}) for _ in range(2)]
     near, far = end(a, roots[0]), end(b, roots[1])
     async with near, far:
         cmds[:] = [near, far]
@@ -364,7 +362,7 @@ async def test_garbage_on_the_line_leaves_the_link_usable():
         for data in rubbish:
             for side, buf in ((near, a), (far, b)):
                 buf.inject(data)
-                await until(lambda: not buf.inp.data and not side.s.inside)
+                await until(lambda b=buf, s=side: not b.inp.data and not s.s.inside)
             assert await near.call(["app", "same"], data[:500]) == data[:500]
             assert await far.call(["app", "add"], 1) == 3
         assert near.s.errors > 8

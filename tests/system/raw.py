@@ -24,6 +24,11 @@ def message(obj: object) -> bytes:
     return bytes([PREFIX]) + packb(obj)
 
 
+def call(ident: int, path: list[Any], *args: object) -> bytes:
+    """The bytes of a call."""
+    return message([CALL, ident, path, packb(args)])
+
+
 class Raw:
     """An async context manager around a link that is open already.
 
@@ -124,7 +129,7 @@ class Raw:
 
     async def call(self, ident: int, path: list[Any], *args: object) -> None:
         """Send a call."""
-        await self.send([CALL, ident, path, pack_args(args, {})])
+        await self.write(call(ident, path, *args))
 
     async def reply(self, ident: int) -> Any:
         """Wait for the end of a call; returns its result, or raises its error."""

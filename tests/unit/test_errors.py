@@ -86,7 +86,7 @@ def test_anything_gives_an_exception(err):
     assert isinstance(from_wire(err), Exception)
 
 
-@given(st.sampled_from(KNOWN + [SyntaxError, RemoteError, OddError]), st.lists(SCALARS))
+@given(st.sampled_from([*KNOWN, SyntaxError, RemoteError, OddError]), st.lists(SCALARS))
 def test_any_arguments_give_an_exception(cls, args):
     assert isinstance(from_wire([cls.__name__, *args]), Exception)
 

@@ -5,6 +5,7 @@ call that it is for, so a reply that reaches another call is seen.
 """
 
 from collections import deque
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -145,7 +146,7 @@ class Pair(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.ends = [None, None]
+        self.ends: list[Any] = [None, None]  # Ends, once they are started
         self.started = 0
 
     def in_session(self, side):
@@ -316,6 +317,7 @@ def test_two_versions_refuse_each_other_and_fall_silent(data):
         msg = lines[1 - side].popleft()
         assert msg[0] == HELLO
         event = ends[side].receive([HELLO, 99, *msg[2:]])
+        assert event is not None
         assert event[0] == REFUSED
         refused[side] = str(event[3])
         lines[side].extend(ends[side].out)

@@ -26,7 +26,7 @@ async def _fill(tree: Tree, dev: Device, path: list[str]) -> None:
     for name in here["s"]:
         tree.add(f"{name} ~")
     for name in here["d"]:
-        await _fill(tree.add(f"[bold]{escape(name)}[/bold]"), dev, [*path, name])
+        await _fill(tree.add(f"[bold]{escape(str(name))}[/bold]"), dev, [*path, name])
 
 
 @click.command("ls", help=__doc__)

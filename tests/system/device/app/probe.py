@@ -1,6 +1,7 @@
 """An app whose commands do what the tests want to see."""
 
 import sys
+import time
 
 from moat.micro import rt
 from moat.micro.cmd.tree import BaseCmd, DirCmd
@@ -84,6 +85,12 @@ class App(DirCmd):
         print(text)
         while True:
             pass
+
+    async def cmd_block(self, ms):
+        """Do not give way for some time."""
+        print("<blocked>")
+        time.sleep_ms(ms)
+        return ms
 
     async def stream_count(self, st, n, fail=None):
         """Send the numbers below `n`, then fail if that is asked for."""

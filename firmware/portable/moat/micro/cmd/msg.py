@@ -356,7 +356,8 @@ class CmdMsg(Base):
                 msg = self._core.error(served.ident, to_wire(exc))
         finally:
             if self._is_running(served):  # cancelled, but not by the caller
-                self._post(self._core.error(served.ident, ["CancelledError"]))
+                err = ["CancelledError", "the command was cancelled"]
+                self._post(self._core.error(served.ident, err))
         if msg is not None:
             try:
                 await self._send(msg)

@@ -65,7 +65,10 @@ class DirCmd(BaseCmd):
         """Return the node below, or None. Raises whatever its import raises."""
         node = self.sub.get(name)
         if isinstance(node, str):
-            node = _load(node)()
+            spec = node
+            node = _load(spec)()
+            if not isinstance(node, BaseCmd):
+                raise TypeError("%s is no subclass of BaseCmd" % spec)
             self.sub[name] = node
         return node
 

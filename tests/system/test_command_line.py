@@ -1,0 +1,108 @@
+"""moat-sat as a user meets it: results on stdout, one line on stderr for an error."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+
+from tests.system.support import probe, write_files
+
+SLOW = """
+import asyncio
+async def main():
+    try:
+        print("waiting")
+        await asyncio.sleep(1000)
+    finally:
+        print("cleaned up")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_files(tmp_path, probe())
+    return tmp_path
+
+
+def command(*args: str, device: str | None = "emu:unix") -> list[str]:
+    options = ["-d", device] if device else []
+    main = "from moat.micro.cli.main import main; main(prog_name='moat-sat')"
+    return [sys.executable, "-c", main, *options, *args]
+
+
+def moat_sat(
+    folder: Path, *args: str, device: str | None = "emu:unix"
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*args, device=device), cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_call_prints_json(folder: Path):
+    done = moat_sat(folder, "call", "sys.ping", "m=[1, 2.5, null]")
+    assert (done.returncode, json.loads(done.stdout)) == (0, [1, 2.5, None])
+
+
+def test_a_call_takes_positions_names_and_texts(folder: Path):
+    assert json.loads(moat_sat(folder, "call", "probe.add", "1", "b=5").stdout) == 6
+    assert json.loads(moat_sat(folder, "call", "sys.ping", "some text").stdout) == "some text"
+
+
+def test_ls_shows_the_tree(folder: Path):
+    done = moat_sat(folder, "ls")
+    assert done.returncode == 0
+    for name in ("probe", "lamps", "add", "sys", "ping", "run"):
+        assert f"─ {name}\n" in done.stdout
+
+
+def test_run_shows_what_a_program_prints(folder: Path):
+    (folder / "p.py").write_text("async def main():\n    print('hello')\n")
+    done = moat_sat(folder, "run", "p.py")
+    assert (done.returncode, done.stderr) == (0, "hello\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "device", "says"),
+    [
+        (["call", "probe.ad"], "emu:unix", "no 'ad' in 'probe'; there is: add"),
+        (["call", "probe.add"], "emu:unix", "argument"),
+        (["ls"], "emu:nix", "unknown board 'nix'; there are: qemu-arm"),
+        (["ls"], "nonsense", "names no device: use emu:BOARD"),
+        (["ls"], "/dev/nowhere", "/dev/nowhere: No such file or directory"),
+        (["ls"], "process:sh -c 'echo no such thing >&2; exit 5'", "status 5: no such thing"),
+        (["ls"], None, "name it with -d"),
+    ],
+)
+def test_an_error_is_one_line(folder: Path, args: list[str], device: str | None, says: str):
+    done = moat_sat(folder, *args, device=device)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("moat-sat: ")
+
+
+def test_a_program_that_fails_gives_its_traceback_and_one_line(folder: Path):
+    (folder / "p.py").write_text("1 / 0\n")
+    done = moat_sat(folder, "run", "p.py")
+    assert done.returncode == 1
+    assert 'File "p.py", line 1' in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("moat-sat: ZeroDivisionError")
+
+
+def test_ctrl_c_stops_the_program_on_the_device(folder: Path):
+    (folder / "slow.py").write_text(SLOW)
+    with subprocess.Popen(
+        command("run", "slow.py"), cwd=folder, stderr=PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stderr
+        assert process.stderr.readline() == "waiting\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert process.stderr.read() == "cleaned up\n"
