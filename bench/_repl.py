@@ -83,9 +83,7 @@ class RawRepl:
 
 @asynccontextmanager
 async def raw_repl(target: str) -> AsyncIterator[RawRepl]:
-    """Start the emulated board `target` (emu:BOARD), and interrupt it before the stack has met
-    a host.
-    """
+    """Start the emulated board `target`, and interrupt it before the stack has met a host."""
     async with link_to(target) as link:
         repl = RawRepl(link)
         await repl.enter()

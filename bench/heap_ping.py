@@ -20,7 +20,7 @@ _SNAPSHOT = "import gc\ngc.disable()\nprint('<', gc.mem_alloc(), '>')\n"
 
 
 def per_call(snapshots: list[int], calls: int) -> float:
-    """Bytes of one call; `calls` of them lie between the first two snapshots, then twice as many."""
+    """Bytes of one call; `calls` lie between the first two snapshots, then twice as many."""
     first, second, third = snapshots
     return ((third - second) - (second - first)) / calls
 

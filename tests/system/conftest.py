@@ -19,7 +19,7 @@ from tests.system.support import probe, started
 
 Start = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Device]]
 
-_LIMIT_S = 60
+_LIMIT_S = 30
 _PR_SET_CHILD_SUBREAPER = 36
 
 

@@ -105,7 +105,7 @@ async def test_text_that_nobody_reads_is_dropped_and_counted(device_folder: Path
         await raw.hello()
         raw.pause()
         await raw.call(1, ["probe", "shout"], LINE, n, "done")
-        while not (device_folder / "done").exists():
+        while not (device_folder / "done").exists():  # noqa: ASYNC110
             await anyio.sleep(0.01)  # the device has nothing else to tell by
         raw.resume()
         await raw.reply(1)

@@ -70,7 +70,8 @@ def image() -> Path:
 @pytest.fixture
 def echo(image: Path):
     with Popen([image, "-c", ECHO], stdin=PIPE, stdout=PIPE, bufsize=0) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         yield process
         process.stdin.close()
 
@@ -126,6 +127,6 @@ async def test_a_socket_of_asyncio(image: Path):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, serve)
             done = await anyio.run_process([image, "-c", CLIENT.replace("PORT", str(port))])
+            assert done.stdout == b"end\n"
             tasks.cancel_scope.cancel()
     assert result == [b"there"]
-    assert done.stdout == b"end\n"

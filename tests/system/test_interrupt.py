@@ -7,12 +7,12 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.system.raw import Raw, call
-from tests.system.support import is_process, link_in
 
 from moat.micro.cmd._wire import BYE, HELLO, VERSION
 from moat.micro.device import Device
 from moat.micro.testing.console import Console
+from tests.system.raw import Raw, call
+from tests.system.support import is_process, link_in
 
 SIZES = [1, 2, 3, 7, 50, 200, 255, 256, 1000, 3900]
 START = b"import moat.micro; moat.micro.start()\r"
@@ -35,7 +35,6 @@ async def ping(raw: Raw) -> None:
 async def interrupt(raw: Raw) -> None:
     """A Ctrl-C stops the stack, and gives the REPL."""
     await raw.write(b"\3")
-    await raw.expect(b"KeyboardInterrupt")
     await raw.expect(b">>> ")
 
 

@@ -9,15 +9,14 @@ from moat.micro.guard import Guard
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.proto.stream import StdioBuf
 
-_guard = None
-_port = None
+_guard = _msg = _port = None
 
 
 async def serve(apps, main):
     """Serve `apps` on the console port, and run `main` beside it, until the port closes."""
-    global _guard, _port
+    global _guard, _msg, _port
     _port = StdioBuf()
-    msg = MsgpackMsgBuf(_port, ctrl_c=_interrupt)
+    _msg = msg = MsgpackMsgBuf(_port, ctrl_c=_interrupt)
     async with rt.TaskGroup() as tasks:
         _guard = Guard(_port, msg.look_ahead, tasks.start_soon)
         async with CmdMsg(msg, _Root(apps), on_session=_guard.session) as cmd:
@@ -45,12 +44,17 @@ class _Root(Dispatch):
 
 def release():
     """Give the console port back to the REPL; an interrupt leaves the stack as it is."""
-    global _guard, _port
+    global _guard, _msg, _port
     if _guard is not None:
         _guard.session(False)
     if _port is not None:
         _port.release()
-    _guard = _port = None
+    _guard = _msg = _port = None
+
+
+def skipped():
+    """Return the number of broken messages that have arrived; None when there is no stack."""
+    return None if _msg is None else _msg.errors
 
 
 def _interrupt():

@@ -3,6 +3,7 @@
 import gc
 import sys
 
+from moat.micro import serve
 from moat.micro.cmd._wire import VERSION as PROTOCOL
 from moat.micro.cmd.tree import BaseCmd
 from moat.micro.version import VERSION
@@ -27,6 +28,7 @@ class SysCmd(BaseCmd):
             "mem_free": gc.mem_free(),
             "mem_alloc": gc.mem_alloc(),
             "text_dropped": _text_dropped(),
+            "messages_skipped": serve.skipped(),
             "unique_id": _machine("unique_id"),
             "reset_cause": _machine("reset_cause"),
         }
