@@ -90,7 +90,7 @@ async def test_what_follows_it_is_for_the_repl(raw: Raw, target: str) -> None:
 
 async def test_behind_a_broken_message_and_a_silence_it_interrupts(raw: Raw) -> None:
     await raw.hello()
-    await raw.write(call(9, ["sys", "ping"], b"\3" * 40)[:20])
+    await raw.write(call(9, ["sys", "ping"], b"\3" * 1000)[:100])
     await ping(raw)  # has waited for the silence
     await interrupt(raw)
 

@@ -13,7 +13,7 @@
 static struct {
     bool capture;
     bool stalled;       // the last direct print timed out: do not wait again
-    bool inside;        // a message has been written in part
+    bool inside;        // a message has not been written to its end
     uint16_t head, len; // of the text in ring[]
     size_t dropped;
     uint8_t ring[2048];
@@ -53,10 +53,22 @@ static void tx_direct(const uint8_t *s, size_t len) {
     }
 }
 
-// The text is for the stack to send; when there is too much of it the oldest
-// goes out from here, unless that would split a message.
-static void ring_put(const uint8_t *s, size_t len) {
-    for (; len; len--, con.len++) {
+static bool may_tx(void) {
+    return !con.inside && hw_tx_room();
+}
+
+// Text goes out at once, unless that would split a message or has to wait: then
+// it is for the stack to send. When there is too much of that it does wait.
+static void tx_captured(const uint8_t *s, size_t len) {
+    for (; len; len--) {
+        uint8_t c = port_text(*s++);
+        while (con.len && may_tx()) {
+            hw_tx(ring_get());
+        }
+        if (con.len == 0 && may_tx()) {
+            hw_tx(c);
+            continue;
+        }
         if (con.len == sizeof(con.ring)) {
             if (con.inside || !wait_room()) {
                 con.dropped += len;
@@ -64,14 +76,14 @@ static void ring_put(const uint8_t *s, size_t len) {
             }
             hw_tx(ring_get());
         }
-        con.ring[(con.head + con.len) % sizeof(con.ring)] = port_text(*s++);
+        con.ring[(con.head + con.len++) % sizeof(con.ring)] = c;
     }
 }
 
 // Everything the interpreter prints ends here, with \n already made \r\n.
 mp_uint_t __wrap_mp_hal_stdout_tx_strn(const char *str, size_t len) {
     if (con.capture) {
-        ring_put((const uint8_t *)str, len);
+        tx_captured((const uint8_t *)str, len);
     } else {
         tx_direct((const uint8_t *)str, len);
     }
@@ -115,11 +127,8 @@ mp_uint_t port_write(const void *buf, mp_uint_t len, int *err) {
     mp_uint_t n = 0;
     while (n < len && hw_tx_room()) {
         hw_tx(s[n++]);
-        con.inside = true;
     }
-    if (n == len) {
-        con.inside = false;
-    }
+    con.inside = n < len;
     if (n == 0 && len) {
         *err = MP_EAGAIN;
         return MP_STREAM_ERROR;

@@ -19,7 +19,7 @@
 static struct {
     bool ready, capture;
     bool stalled;   // nobody read the output when we last waited for that
-    bool inside;    // a message has been written in part
+    bool inside;    // a message has not been written to its end
     int out;        // the real output
     int rd, wr;     // the console pipe
     size_t dropped;
@@ -86,14 +86,12 @@ mp_uint_t port_read(port_id_t id, void *buf, mp_uint_t len, int *err) {
 mp_uint_t port_write(const void *buf, mp_uint_t len, int *err) {
     int fd = port_fileno(PORT_OUT);
     if (!poll_fd(fd, POLLOUT, 0)) {
+        con.inside = len > 0;
         return fail(err, EAGAIN);
     }
     // A writable pipe has room for this much, so a blocking fd does not block.
     ssize_t n = __real_write(fd, buf, len < PIPE_BUF ? len : PIPE_BUF);
-    if (n > 0) {
-        con.inside = (mp_uint_t)n < len;
-        con.stalled = false;
-    }
+    con.inside = n < 0 || (mp_uint_t)n < len;
     return n >= 0 ? (mp_uint_t)n : fail(err, errno == EINTR ? EAGAIN : errno);
 }
 
@@ -102,57 +100,80 @@ mp_uint_t port_poll(port_id_t id, mp_uint_t want) {
     return ev ? want : 0; // POLLHUP and POLLERR too: the call then tells
 }
 
-// Write all of it to the real output, unless nobody reads there.
-static bool write_out(const uint8_t *buf, size_t len) {
-    while (len) {
-        ssize_t n = -1;
-        if (poll_fd(con.out, POLLOUT, con.stalled ? 0 : FLUSH_TIMEOUT_MS) & POLLOUT) {
-            n = __real_write(con.out, buf, len);
-        }
-        con.stalled = n <= 0;
-        if (con.stalled) {
-            con.dropped += len;
-            return false;
-        }
-        buf += n;
-        len -= n;
+// Can the real output take something, now or soon?
+static bool can_write(bool wait) {
+    int timeout_ms = wait && !con.stalled ? FLUSH_TIMEOUT_MS : 0;
+    bool can = poll_fd(con.out, POLLOUT, timeout_ms) & POLLOUT;
+    if (can || wait) {
+        con.stalled = !can;
     }
-    return true;
+    return can;
 }
 
-// Empty the pipe; once the output is stuck the rest is dropped.
-static bool flush_console(void) {
+// Returns what was written. A chunk that fits into a writable pipe goes whole.
+static size_t write_text(const uint8_t *buf, size_t len, bool wait) {
+    uint8_t text[256];
+    size_t done = 0;
+    while (done < len && can_write(wait)) {
+        size_t n = 0;
+        for (; n < sizeof(text) && done + n < len; n++) {
+            text[n] = port_text(buf[done + n]);
+        }
+        ssize_t written = __real_write(con.out, text, n);
+        if (written <= 0) {
+            break;
+        }
+        done += written;
+    }
+    return done;
+}
+
+// Write what is in the pipe; false: something is left, since nobody reads.
+static bool flush_console(bool wait) {
     uint8_t buf[256];
-    bool ok = true;
-    ssize_t n;
-    while ((n = read_console(buf, sizeof(buf))) > 0) {
-        if (ok) {
-            ok = write_out(buf, n);
-        } else {
-            con.dropped += n;
+    while (can_write(wait)) {
+        ssize_t n = read(con.rd, buf, sizeof(buf));
+        if (n <= 0) {
+            return true;
         }
+        con.dropped += n - write_text(buf, n, true);
     }
-    return ok;
+    return false;
 }
 
-// Whoever prints to fd 1 while it is the pipe must neither see EAGAIN (print()
-// would raise) nor lose text uncounted. The text is for the stack to send; when
-// there is too much of it, it goes out from here, unless that would split a
-// message.
+// Text goes out at once, unless that would split a message or has to wait: then
+// it is for the stack to send, through the pipe. When that is full it does wait.
+// Whoever prints must neither see EAGAIN (print() would raise) nor lose text
+// uncounted.
 ssize_t __wrap_write(int fd, const void *buf, size_t len) {
     if (!con.capture || fd != STDOUT_FILENO) {
         return __real_write(fd, buf, len);
     }
-    for (size_t done = 0; done < len;) {
+    size_t done = 0;
+    if (!con.inside && flush_console(false)) {
+        done = write_text(buf, len, false);
+    }
+    while (done < len) {
         ssize_t n = __real_write(fd, (const char *)buf + done, len - done);
         if (n > 0) {
             done += n;
-        } else if (con.inside || !flush_console()) {
+        } else if (con.inside || !flush_console(true)) {
             con.dropped += len - done;
             break;
         }
     }
     return len;
+}
+
+// Empty the pipe; what cannot be written is dropped.
+static void drain_console(void) {
+    uint8_t buf[256];
+    ssize_t n;
+    if (!flush_console(true)) {
+        while ((n = read(con.rd, buf, sizeof(buf))) > 0) {
+            con.dropped += n;
+        }
+    }
 }
 
 bool port_capture(bool on) {
@@ -162,7 +183,7 @@ bool port_capture(bool on) {
         con.capture = on;
         con.inside = false;
         if (!on) {
-            flush_console();
+            drain_console();
         }
     }
     return was;

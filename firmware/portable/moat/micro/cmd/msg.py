@@ -137,11 +137,6 @@ class CmdMsg(Base):
             except (LinkError, EOFError):
                 pass  # there is nobody to take leave of
 
-    @property
-    def peer_limit(self) -> int:
-        """Bytes of the longest message that the peer takes; 0 without a session."""
-        return self._core.peer_limit if self._core.open else 0
-
     async def ready(self) -> None:
         """Wait for a session with the peer.
 
