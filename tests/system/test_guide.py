@@ -47,7 +47,7 @@ def counter(tmp_path: Path) -> Path:
 
 def test_readme_ten_lines() -> None:
     code = block(README, "ten lines")
-    assert len(code.splitlines()) == 10
+    assert len([line for line in code.splitlines() if line]) <= 10
     about, *values = run(sys.executable, "-c", code, cwd=DEMO_DEVICE)[0].splitlines()
     assert "'name': 'room'" in about
     assert len(values) == 5
