@@ -9,6 +9,9 @@ from moat.micro.guard import Guard
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.proto.stream import StdioBuf
 
+# A busy host may pause in the middle of a message; mpremote takes longer than this to start.
+_GAP_MS = 250
+
 _guard = _msg = _port = None
 
 
@@ -16,7 +19,7 @@ async def serve(apps, main):
     """Serve `apps` on the console port, and run `main` beside it, until the port closes."""
     global _guard, _msg, _port
     _port = StdioBuf()
-    _msg = msg = MsgpackMsgBuf(_port, ctrl_c=_interrupt)
+    _msg = msg = MsgpackMsgBuf(_port, gap_ms=_GAP_MS, ctrl_c=_interrupt)
     async with rt.TaskGroup() as tasks:
         _guard = Guard(_port, msg.look_ahead, tasks.start_soon)
         async with CmdMsg(msg, _Root(apps), on_session=_guard.session) as cmd:
