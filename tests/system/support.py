@@ -86,7 +86,8 @@ async def started(
     async with connect(link_in(target, folder), console=console, timeout=30) as dev:
         if not is_process(target):
             await put_files(dev, files)
-            console.text = ""  # what the restart has said
+            # What it says from its start on, as a process does.
+            console.text = console.text.rpartition("soft reboot\n")[2]
         yield dev
 
 

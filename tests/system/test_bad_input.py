@@ -177,6 +177,7 @@ async def test_a_host_that_starts_anew_ends_its_old_calls(raw: Raw) -> None:
     await ping(raw, 2)  # the id is free again
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_a_device_that_dies_ends_the_call_and_says_how(
     target: str, device_folder: Path, console: Console
 ) -> None:

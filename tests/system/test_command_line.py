@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -75,7 +76,7 @@ def test_run_shows_what_a_program_prints(folder: Path):
         (["ls"], "emu:nix", "unknown board 'nix'; there are: qemu-arm"),
         (["ls"], "nonsense", "names no device: use emu:BOARD"),
         (["ls"], "/dev/nowhere", "/dev/nowhere: No such file or directory"),
-        (["ls"], "process:sh -c 'echo no such thing >&2; exit 5'", "status 5: no such thing"),
+        (["ls"], "process:sh -c 'echo one >&2; echo two >&2; exit 5'", "status 5: one; two"),
         (["ls"], None, "name it with -d"),
     ],
 )
@@ -99,11 +100,45 @@ def test_a_program_that_fails_gives_its_traceback_and_one_line(folder: Path):
 def test_ctrl_c_stops_the_program_on_the_device(folder: Path):
     (folder / "slow.py").write_text(SLOW)
     with subprocess.Popen(
-        command("run", "slow.py"), cwd=folder, stderr=PIPE, text=True, bufsize=1
-    ) as process:
+        command("run", "slow.py"), cwd=folder, stderr=PIPE, text=True, bufsize=1,
+        start_new_session=True,
+    ) as process:  # fmt: skip
         assert process.stderr
         assert process.stderr.readline() == "waiting\n"
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes there
         assert process.wait() == 130
         assert process.stderr.read() == ""
     assert (folder / "cleaned_up").exists()
+
+
+def test_ctrl_c_in_a_call_leaves_nothing_behind(folder: Path):
+    """The fixture nothing_left looks after the emulator; here it has a call that never ends."""
+    (folder / "slow.py").write_text(SLOW.replace('open("cleaned_up", "w").close()', "pass"))
+    with subprocess.Popen(
+        command("run", "slow.py", device="emu:qemu-arm"), cwd=folder, stderr=PIPE, text=True,
+        bufsize=1, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stderr
+        assert process.stderr.readline() == "waiting\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait() == 130
+
+
+def test_an_emulator_ends_when_its_host_is_killed(adopt: None):
+    host = """
+import os, signal, sys
+import anyio
+from moat.micro.device import connect
+from moat.micro.target import link_to
+
+async def main():
+    link = link_to("emu:qemu-arm")
+    async with connect(link) as dev:
+        await dev.sys.ping()
+        print(link.process.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+anyio.run(main)
+"""
+    done = subprocess.run([sys.executable, "-c", host], stdout=PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    os.waitpid(int(done.stdout), 0)  # it is ours now, and ends

@@ -79,6 +79,7 @@ async def test_an_async_main_runs_beside_the_stack(start: Start, console: Consol
 async def test_the_stack_starts_when_a_synchronous_main_returns(start: Start, console: Console):
     async with start({"main.py": RETURNS}) as dev:
         assert await dev.sys.ping(1) == 1
+        await console.expect("set up\n")
 
 
 async def test_main_may_start_the_stack_itself(start: Start):
@@ -86,15 +87,17 @@ async def test_main_may_start_the_stack_itself(start: Start):
         assert await dev.lamp.state() == "on"
 
 
-async def test_the_stack_starts_when_main_raises(start: Start):
+async def test_the_stack_starts_when_main_raises(start: Start, console: Console):
     async with start({"main.py": RAISES}) as dev:
         assert await dev.sys.ping(1) == 1
+        await console.search(r'before\n(.*\n)*  File "/?main.py", line 3, in <module>\n'
+                             r"ZeroDivisionError: ")  # fmt: skip
 
 
 async def test_the_stack_goes_on_when_main_raises_later(start: Start, console: Console):
     async with start({"main.py": RAISES_LATER, "app/trigger.py": TRIGGER}) as dev:
         await dev.trigger.pull()
-        await console.expect("IndexError")
+        await console.search(r'File "/?main.py", line 5, in main\nIndexError: ')
         assert await dev.sys.ping(1) == 1
 
 

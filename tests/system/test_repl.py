@@ -13,9 +13,10 @@ import anyio
 import pytest
 
 from moat.micro.boards import load
-from moat.micro.device import Device, connect
+from moat.micro.device import connect
 from moat.micro.net.serial import SerialLink
 from moat.micro.program import run_program
+from moat.micro.testing.console import Console
 
 BUSY = """
 print("busy")
@@ -31,30 +32,49 @@ class App(BaseCmd):
         return 2
 """
 
-# A host that dies when half of its message is on the line.
-DIES = """
+# A host that does something, then is killed.
+HOST = """
 import os, signal, sys
 import anyio
 from moat.micro.device import connect
 from moat.micro.net.serial import SerialLink
+from moat.micro.program import run_program
+from moat.micro.testing.console import Console
+
+async def busy(dev, console, tasks):
+    tasks.start_soon(run_program, dev, '''BUSY''')
+    await console.expect("busy")
+
+async def half(link):
+    await link.wr(b"\\xc1\\x94\\x01\\x03\\x92\\xa3sys\\xa4ping\\xc4\\x40" + b"\\x03" * 20)
 
 async def main():
-    link = SerialLink(sys.argv[1])
-    async with connect(link) as dev:
+    link, console = SerialLink(sys.argv[1]), Console()
+    async with connect(link, console=console) as dev, anyio.create_task_group() as tasks:
         assert await dev.sys.ping(1) == 1
-        await link.wr(b"\\xc1\\x94\\x01\\x03\\x92\\xa3sys\\xa4ping\\xc4\\x40" + b"\\x03" * 20)
+        LAST
         os.kill(os.getpid(), signal.SIGKILL)
 anyio.run(main)
-"""
+""".replace("BUSY", BUSY)
 
-# One that goes without a word, between two messages.
-GOES = "\n".join(line for line in DIES.splitlines() if "link.wr" not in line)
+LAST = {
+    "in a message": "await half(link)",
+    "between messages": "pass",
+    "while the device is blocked": "await busy(dev, console, tasks)",
+    "in a message to a blocked device": "await busy(dev, console, tasks); await half(link)",
+}
 
 
 @pytest.fixture
-def pty() -> Iterator[str]:
-    """The pseudo terminal of a Cortex-M3 that has just been switched on."""
-    command = load("qemu-arm").command("pty")
+def board() -> str:
+    """One is enough for most tests."""
+    return "qemu-arm"
+
+
+@pytest.fixture
+def pty(board: str) -> Iterator[str]:
+    """The pseudo terminal of an emulated board that has just been switched on."""
+    command = load(board).command("pty")
     with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as qemu:
         assert qemu.stdout
         match = re.search(r"redirected to (\S+)", qemu.stdout.readline())
@@ -93,6 +113,7 @@ async def test_mpremote_works_before_any_host_has_come(pty: str):
     await starts_again(pty)
 
 
+@pytest.mark.parametrize("board", ["qemu-arm", "qemu-rv32"])
 async def test_mpremote_and_the_stack_take_turns(pty: str):
     for _ in range(2):
         await answers(pty)
@@ -117,32 +138,32 @@ async def test_mpremote_copies_files(pty: str, tmp_path: Path):
 
 
 async def test_mpremote_gets_in_when_the_loop_is_blocked(pty: str):
-    with anyio.fail_after(60):
-        async with connect(SerialLink(pty), timeout=30) as dev, anyio.create_task_group() as tasks:
-            tasks.start_soon(_never_ends, dev)
-            # The program is there when the stack no longer answers.
-            with anyio.move_on_after(1) as blocked:
-                while True:
-                    await dev.sys.ping()
-            assert blocked.cancelled_caught
-            tasks.cancel_scope.cancel()
+    console = Console()
+    async with (
+        connect(SerialLink(pty), console=console, timeout=30) as dev,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(run_program, dev, BUSY)
+        await console.expect("busy")
+        tasks.cancel_scope.cancel()  # it cannot be cancelled there, but we leave
     assert await mpremote(pty, "exec", "print(1+1)") == "2"
     await starts_again(pty)
 
 
-async def _never_ends(dev: Device) -> None:
-    await run_program(dev, BUSY)
-
-
-@pytest.mark.parametrize("last", [DIES, GOES], ids=["in a message", "between messages"])
-async def test_mpremote_gets_in_when_the_host_was_killed(pty: str, last: str):
-    done = await anyio.run_process([sys.executable, "-c", last, pty], check=False)
+async def host_is_killed(pty: str, last: str) -> None:
+    """A host does its last thing, and is gone."""
+    source = HOST.replace("LAST", LAST[last])
+    done = await anyio.run_process([sys.executable, "-c", source, pty], check=False)
     assert done.returncode == -9, done.stderr
+
+
+@pytest.mark.parametrize("last", LAST)
+async def test_mpremote_gets_in_when_the_host_was_killed(pty: str, last: str):
+    await host_is_killed(pty, last)
     assert await mpremote(pty, "exec", "print(1+1)") == "2"
     await starts_again(pty)
 
 
 async def test_the_next_host_gets_in_when_one_was_killed(pty: str):
-    done = await anyio.run_process([sys.executable, "-c", DIES, pty], check=False)
-    assert done.returncode == -9, done.stderr
+    await host_is_killed(pty, "in a message")
     await answers(pty)

@@ -51,12 +51,12 @@ class Guard:
     def _tick(self, _):
         self._missed += 1
         self._alive.set()
+        if self._missed == _GIVE_UP:  # first of all: the rest needs memory
+            self._port.kbd_intr(_CTRL_C)
         if self._missed == _LOOK:
             self._scan = _Scan(self._port, self._look_ahead())
-        if self._missed >= _LOOK:
-            self._scan.look()
-        if self._missed == _GIVE_UP:
-            self._port.kbd_intr(_CTRL_C)
+        if self._scan is not None:
+            self._scan.look(self._missed >= _GIVE_UP)
 
     async def _run(self):
         """Show that the loop is alive, each time the timer asks."""
@@ -77,8 +77,11 @@ class _Scan:
         self._buf = bytearray(64)
         self._seen = 0
 
-    def look(self):
-        """Interrupt the program if there is a Ctrl-C outside of messages."""
+    def look(self, broken_too):
+        """Interrupt the program if there is a Ctrl-C outside of messages.
+
+        Or, with `broken_too`, in what a host that is gone has left of one.
+        """
         decoder = self._decoder
         before = self._seen
         while not decoder.ctrl_c:
@@ -94,8 +97,15 @@ class _Scan:
             self._port.interrupt(self._seen)
             self._seen = 0
         elif self._seen == before:
-            decoder.expire()  # the rest of a message that has not come in a whole period
+            # What has not come in a whole period will not come.
+            rest = decoder.text
+            rest[:] = b""
+            decoder.expire()
             _drain(decoder)
+            at = rest.find(b"\x03")
+            if broken_too and at >= 0:
+                self._port.interrupt(max(0, self._seen - len(rest)) + at + 1)
+                self._seen = 0
 
 
 def _drain(decoder):

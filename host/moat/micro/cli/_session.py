@@ -16,7 +16,8 @@ from moat.micro.errors import MoatError
 
 def fail(message: str) -> NoReturn:
     """End with one line on stderr and exit status 1."""
-    click.secho(f"moat-sat: {message}", err=True, fg="red")
+    line = "; ".join(filter(None, map(str.strip, message.splitlines())))
+    click.secho(f"moat-sat: {line}", err=True, fg="red")
     raise SystemExit(1)
 
 
