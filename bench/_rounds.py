@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 __all__ = ("in_turn",)
 
 
 async def in_turn(
-    actions: dict[str, Callable[[], Awaitable[object]]],
+    actions: Mapping[str, Callable[[], Awaitable[object]]],
     *,
     rounds: int,
     calls: int,

@@ -15,6 +15,7 @@ The figure is the difference, nothing is left out.
 from __future__ import annotations
 
 from bench._figure import Figure, at_most
+from bench._heap import free, ping
 from bench._repl import raw_repl
 from moat.micro.device import connect
 
@@ -28,8 +29,8 @@ async def measure() -> list[Figure]:
     async with raw_repl(_TARGET) as repl:
         without = int(await repl.run("import gc;gc.collect();print(gc.mem_free())"))
     async with connect(_TARGET) as dev:
-        await dev.sys.ping()
-        running = (await dev.sys.info())["mem_free"]
+        await ping(dev, 1)
+        running = await free(dev)
     return [
         Figure("heap_stack", without - running, "bytes", at_most(24 * 1024)),
         Figure("heap_stack.free_without", without, "bytes"),

@@ -17,21 +17,24 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import anyio
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from bench._figure import Figure
-from moat.micro.boards import build_dir
+from moat.micro.boards import BoardError, build_dir
+from moat.micro.errors import MoatError
 
 __all__ = ("available", "main", "measure", "report")
 
 _HERE = Path(__file__).resolve().parent
 _NOT_ONE = ("run",)
+_LIMIT_S = 300  # against a hang only: a device that is out of memory answers no more
 
 # Results by name: a figure, or the text of what went wrong.
 Results = dict[str, Figure | str]
@@ -46,11 +49,20 @@ def available(folder: Path = _HERE) -> list[str]:
 def measure(name: str) -> Results:
     """Run one benchmark. One that fails costs its own figures only."""
     try:
-        figures: list[Figure] = anyio.run(importlib.import_module(f"bench.{name}").measure)
+        figures = anyio.run(_measure, importlib.import_module(f"bench.{name}").measure)
     except Exception as exc:
-        traceback.print_exc()
+        if not isinstance(exc, (MoatError, BoardError)):  # those say it all in a line
+            traceback.print_exc()
         return {name: f"{type(exc).__name__}: {exc}"}
     return {figure.name: figure for figure in figures}
+
+
+async def _measure(function: Callable[[], Awaitable[list[Figure]]]) -> list[Figure]:
+    try:
+        with anyio.fail_after(_LIMIT_S):
+            return await function()
+    except TimeoutError:
+        raise TimeoutError(f"no result within {_LIMIT_S} seconds") from None
 
 
 def as_json(results: Results) -> dict[str, Any]:
@@ -75,7 +87,7 @@ def report(results: Results, console: Console) -> bool:
 
 def _row(res: Figure | str) -> tuple[str, str, str, str]:
     if isinstance(res, str):
-        return "", "", res, "[red]failed[/red]"
+        return "", "", escape(res), "[red]failed[/red]"
     ok = "" if res.bar is None else "[green]yes[/green]" if res.ok else "[red]NO[/red]"
     value = f"{res.value:,d}" if isinstance(res.value, int) else f"{res.value:,.2f}"
     return value, res.unit, "" if res.bar is None else str(res.bar), ok
