@@ -1,7 +1,7 @@
 """Free memory of the device before and after 10,000 calls of sys.ping, on qemu-arm.
 
-Two readings of one session, nothing else. The collector takes every word on the C stack for a
-pointer, so a stale one may keep some 32 to 350 bytes alive at either of them.
+Two readings of one session, nothing else. Seen so far: single steps of 32 and about 340 bytes
+that do not grow with more calls; their cause is not known.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ class Command:
     def __getattr__(self, name: str) -> Command:
         if name.startswith("_"):
             raise AttributeError(name)
-        return Command(self._cmd, (*self._path, name))
+        child = self.__dict__[name] = Command(self._cmd, (*self._path, name))
+        return child
 
     def __getitem__(self, item: str | int) -> Command:
         return Command(self._cmd, (*self._path, item))

@@ -7,16 +7,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio
 import serial
 
-from moat.micro.errors import InUseError, LinkLost
-from moat.micro.proto.stack import BaseBuf
+from moat.micro.errors import LinkLost
+from moat.micro.proto.fd import FdBuf
 
 __all__ = ["SerialLink"]
 
 
-class SerialLink(BaseBuf):
+class SerialLink(FdBuf):
     """Opens a serial port when it is entered; nobody else can open it meanwhile.
 
     Args:
@@ -35,41 +34,16 @@ class SerialLink(BaseBuf):
         except serial.SerialException as exc:
             reason = os.strerror(exc.errno) if exc.errno else str(exc)
             raise LinkLost(f"{self.port}: {reason}") from exc
-        self._rest = b""
+        self._open(self.port, self.s.fileno(), self.s.fileno())
         try:
             yield self
         finally:
+            self._close()
             self.s.close()
 
     async def rd(self, buf: Any) -> int:
-        """See BaseBuf.rd."""
-        fd: int = self.s.fileno()
+        """See BaseBuf.rd. A port has no end: LinkLost, it is gone."""
         try:
-            while True:
-                await anyio.wait_readable(fd)
-                try:
-                    n = os.readv(fd, [buf])
-                except BlockingIOError:
-                    continue
-                if n == 0:
-                    raise LinkLost(f"{self.port}: the port is gone")
-                return n
-        except anyio.BusyResourceError:
-            raise InUseError("somebody reads already") from None
-        except OSError as exc:
-            raise LinkLost(f"{self.port}: {exc.strerror}") from exc
-
-    async def wr(self, buf: Any) -> None:
-        """See BaseBuf.wr. What a cancelled write has left over goes first in the next one."""
-        fd: int = self.s.fileno()
-        self._rest += bytes(buf)
-        try:
-            while self._rest:
-                try:
-                    n = os.write(fd, self._rest)
-                except BlockingIOError:
-                    await anyio.wait_writable(fd)
-                else:
-                    self._rest = self._rest[n:]
-        except OSError as exc:
-            raise LinkLost(f"{self.port}: {exc.strerror}") from exc
+            return await super().rd(buf)
+        except EOFError:
+            raise LinkLost(f"{self.port}: the port is gone") from None

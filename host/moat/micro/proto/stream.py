@@ -17,10 +17,10 @@ from typing import Any
 
 import anyio
 from anyio.abc import ByteStream, Process
-from anyio.streams.stapled import StapledByteStream
 
 from moat.micro import rt
 from moat.micro.errors import InUseError, LinkLost
+from moat.micro.proto.fd import FdBuf
 from moat.micro.proto.stack import BaseBuf
 
 __all__ = ["AnyioBuf", "ProcessBuf"]
@@ -78,8 +78,8 @@ class AnyioBuf(BaseBuf):
             raise LinkLost(f"the peer has taken no data for {self.stall_s:g} seconds")
 
 
-class ProcessBuf(AnyioBuf):
-    """A byte stream to stdin and from stdout of a process; override `argv`.
+class ProcessBuf(FdBuf):
+    """A byte stream to stdin and from stdout of a process; override `argv` (POSIX).
 
     Leaving the context closes the process's stdin, and ends the process if it does not end by
     itself in `exit_s` seconds. Its stderr is kept apart: when the process dies, the end of it
@@ -98,17 +98,12 @@ class ProcessBuf(AnyioBuf):
         self._stderr_ended = anyio.Event()
         try:
             _check_program(self.argv[0], self.cwd, self.env)
-            process = await anyio.open_process(
-                _with_parent(self.argv), stdin=PIPE, stdout=PIPE, stderr=PIPE,
-                cwd=self.cwd, env=self.env, start_new_session=True,
-            )  # fmt: skip
+            process = await self._start()
         except OSError as exc:
             what = exc.strerror if exc.filename == self.argv[0] else str(exc)
             raise LinkLost(f"cannot start {self.argv[0]}: {what}") from exc
         self.process = process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self.s = StapledByteStream(process.stdin, process.stdout)
+        self._open(self.argv[0], self._stdout, self._stdin)
         try:
             async with rt.TaskGroup() as tasks:
                 tasks.start_soon(self._collect_stderr, process)
@@ -120,6 +115,24 @@ class ProcessBuf(AnyioBuf):
                     tasks.cancel()
         finally:
             self.process = None
+
+    async def _start(self) -> Process:
+        child_in, self._stdin = os.pipe()
+        self._stdout, child_out = os.pipe()
+        os.set_blocking(self._stdin, False)
+        os.set_blocking(self._stdout, False)
+        try:
+            return await anyio.open_process(
+                _with_parent(self.argv), stdin=child_in, stdout=child_out, stderr=PIPE,
+                cwd=self.cwd, env=self.env, start_new_session=True,
+            )  # fmt: skip
+        except BaseException:
+            os.close(self._stdin)
+            os.close(self._stdout)
+            raise
+        finally:
+            os.close(child_in)
+            os.close(child_out)
 
     async def rd(self, buf: Any) -> int:
         """See BaseBuf.rd. LinkLost: the process has failed, and how."""
@@ -152,11 +165,9 @@ class ProcessBuf(AnyioBuf):
             self._stderr_ended.set()
 
     async def _stop(self, process: Process) -> None:
-        assert process.stdin is not None
-        try:
-            await process.stdin.aclose()
-        except (anyio.BrokenResourceError, OSError):
-            pass  # it is gone already
+        self._close()
+        os.close(self._stdin)
+        os.close(self._stdout)
         with anyio.move_on_after(self.exit_s):
             await process.wait()
         for end in (process.terminate, process.kill):

@@ -14,6 +14,17 @@ if _TYPING:
     from typing import Any
 
 
+_BAD = object()
+
+
+def _decode(span):
+    """Return the message, or _BAD: bad text, a key that cannot be one, too deep, not just one."""
+    try:
+        return unpackb(span, strict_map_key=False)
+    except (ValueError, TypeError):
+        return _BAD
+
+
 class MsgpackMsgBuf(StackedMsg):
     """Translates structured messages to MessagePack on the byte stream `parent`.
 
@@ -43,6 +54,9 @@ class MsgpackMsgBuf(StackedMsg):
         ctrl_c: "Callable[[], object] | None" = None,
     ) -> None:
         super().__init__(parent)
+        # On a fast line a chunk is one message, as a rule: then it need not be scanned. `_whole`
+        # is the byte that such a chunk starts with; None while messages come in pieces.
+        self._whole = self._first = prefix if chunk <= limit else None
         self._prefix = b"" if prefix is None else bytes((prefix,))
         self._gap_ms = gap_ms
         self._chunk = chunk
@@ -85,34 +99,50 @@ class MsgpackMsgBuf(StackedMsg):
             raise InUseError("somebody reads messages already")
         self._reading = True
         decoder = self._decoder
+        buf = self._buf
         try:
             while True:
                 span = decoder.next()
                 if span is None:
-                    if decoder.text:
-                        self._console()
-                    if not decoder.unsettled:
-                        n = await self.s.rd(self._buf)
-                        decoder.feed(self._buf[:n])
-                        continue
-                    span = await self._rest()
-                    if span is None:
-                        continue
-                try:
-                    return unpackb(span, strict_map_key=False)
-                except (ValueError, TypeError):  # bad text, a key that cannot be one, too deep
+                    self._console()
+                    if decoder.unsettled:
+                        span = await self._rest()
+                    else:
+                        n = await self.s.rd(buf)
+                        if buf[0] == self._whole:
+                            msg = _decode(buf[1:n])
+                            if msg is not _BAD:
+                                return msg
+                        span = self._take(n)
+                if span is not None:
+                    msg = _decode(span)
+                    if msg is not _BAD:
+                        return msg
                     self._undecodable += 1
-        except LinkReset:
-            decoder.reset()
-            raise
-        except (EOFError, LinkError):
-            self._ended = True
-            self._text.set()
+        except (EOFError, LinkError) as exc:
+            self._broke(exc)
             raise
         finally:
             self._reading = False
 
+    def _broke(self, exc):
+        if isinstance(exc, LinkReset):
+            self._decoder.reset()
+        else:
+            self._ended = True
+            self._text.set()
+
+    def _take(self, n):
+        """Scan the chunk of `n` bytes for a message."""
+        self._decoder.feed(self._buf[:n])
+        span = self._decoder.next()
+        self._whole = None if span is None else self._first
+        return span
+
     def _console(self):
+        """Tell whoever waits for console text that there is some."""
+        if not self._decoder.text:
+            return
         self._text.set()
         if self._decoder.ctrl_c:
             self._decoder.ctrl_c = False
