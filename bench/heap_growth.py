@@ -1,8 +1,4 @@
-"""Free memory of the device before and after 10,000 calls of sys.ping, on qemu-arm.
-
-Two readings of one session, nothing else. Seen so far: single steps of 32 and about 340 bytes
-that do not grow with more calls; their cause is not known.
-"""
+"""Free memory of the device before and after 10,000 calls of sys.ping, on qemu-arm."""
 
 from __future__ import annotations
 

@@ -357,3 +357,15 @@ def test_after_a_silence_ctrl_c_is_noticed_again(rest):
     assert not decoder.ctrl_c or not decoder.errors
     feed(decoder, b"\x03")
     assert decoder.ctrl_c
+
+
+def test_looking_for_a_message_in_garbage_is_bounded():
+    """Each of its 800 prefixes begins an array that ends nowhere, and hides in a string."""
+    head = b"\xdc\x06\x72"
+    decoder = Decoder(4096)
+    junk = MARK + head + (b"\xa3" + MARK + head) * 800
+    assert feed(decoder, junk[:4000]) == []
+    decoder.expire()
+    assert decoder.next() is None
+    assert decoder.errors < 20
+    assert feed(decoder, frame("good")) == [packb("good")]

@@ -4,7 +4,13 @@
 
 #include "port.h"
 #include "py/mperrno.h"
+#include "py/mphal.h"
 #include "py/runtime.h"
+#include "shared/readline/readline.h"
+
+// The event loop looks for input in each of its rounds: a sign of life.
+static bool polled;
+static bool rescuing; // Ctrl-C interrupts, until it does so again
 
 typedef struct {
     mp_obj_base_t base;
@@ -31,9 +37,20 @@ static mp_uint_t stream_write(mp_obj_t self, const void *buf, mp_uint_t len, int
     return port_write(buf, len, err);
 }
 
+static void note_poll(void) {
+    polled = true;
+    if (rescuing) {
+        rescuing = false;
+        mp_hal_set_interrupt_char(-1);
+    }
+}
+
 static mp_uint_t stream_ioctl(mp_obj_t self, mp_uint_t request, uintptr_t arg, int *err) {
     port_id_t id = stream_id(self);
     if (request == MP_STREAM_POLL) {
+        if (id == PORT_INP) {
+            note_poll();
+        }
         return port_poll(id, arg & (id == PORT_OUT ? MP_STREAM_POLL_WR : MP_STREAM_POLL_RD));
     }
     if (request == MP_STREAM_CLOSE || request == MP_STREAM_FLUSH) {
@@ -94,6 +111,7 @@ static const port_stream_t out_obj = {{&port_stream_type}, PORT_OUT};
 static const port_stream_t console_obj = {{&port_stream_type}, PORT_CONSOLE};
 
 static mp_obj_t mod_capture(mp_obj_t on) {
+    rescuing = false; // the stack begins, or was interrupted
     return mp_obj_new_bool(port_capture(mp_obj_is_true(on)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(mod_capture_obj, mod_capture);
@@ -120,6 +138,22 @@ static mp_obj_t mod_interrupt(mp_obj_t n) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(mod_interrupt_obj, mod_interrupt);
 
+// polled() -> has the event loop looked for input since the last call?
+static mp_obj_t mod_polled(void) {
+    bool was = polled;
+    polled = false;
+    return mp_obj_new_bool(was);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(mod_polled_obj, mod_polled);
+
+// rescue(): Ctrl-C interrupts until the event loop looks for input again.
+static mp_obj_t mod_rescue(void) {
+    rescuing = true;
+    mp_hal_set_interrupt_char(CHAR_CTRL_C);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(mod_rescue_obj, mod_rescue);
+
 static const mp_rom_map_elem_t module_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__port) },
     { MP_ROM_QSTR(MP_QSTR_inp), MP_ROM_PTR(&inp_obj) },
@@ -127,6 +161,8 @@ static const mp_rom_map_elem_t module_table[] = {
     { MP_ROM_QSTR(MP_QSTR_console), MP_ROM_PTR(&console_obj) },
     { MP_ROM_QSTR(MP_QSTR_capture), MP_ROM_PTR(&mod_capture_obj) },
     { MP_ROM_QSTR(MP_QSTR_dropped), MP_ROM_PTR(&mod_dropped_obj) },
+    { MP_ROM_QSTR(MP_QSTR_polled), MP_ROM_PTR(&mod_polled_obj) },
+    { MP_ROM_QSTR(MP_QSTR_rescue), MP_ROM_PTR(&mod_rescue_obj) },
     { MP_ROM_QSTR(MP_QSTR_peek), MP_ROM_PTR(&mod_peek_obj) },
     { MP_ROM_QSTR(MP_QSTR_interrupt), MP_ROM_PTR(&mod_interrupt_obj) },
     #if defined(__unix__) || defined(__APPLE__)

@@ -7,14 +7,12 @@ interrupt, looks for a Ctrl-C between the messages that wait to be read; and whe
 on for long, it switches the keyboard interrupt on until the loop runs again.
 """
 
-from asyncio import ThreadSafeFlag
-
 _CTRL_C = 3
 _OFF = -1
 _PERIOD_MS = 1000
-# Periods that the loop has been blocked.
-_LOOK = 2
-_GIVE_UP = 3
+# Whole periods that the loop has been blocked.
+_LOOK = 1
+_GIVE_UP = 2
 
 
 class Guard:
@@ -23,49 +21,38 @@ class Guard:
     Args:
         port: the port, a StdioBuf.
         look_ahead: function that returns a Decoder in the state of the reader's.
-        start_soon: of the task group of the stack.
     """
 
-    def __init__(self, port, look_ahead, start_soon):
+    def __init__(self, port, look_ahead):
         self._port = port
         self._look_ahead = look_ahead
-        self._start_soon = start_soon
         self._timer = None
-        self._task = None
-        self._missed = 0
+        self._blocked = 0
         self._scan = None
-        self._alive = ThreadSafeFlag()
 
     def session(self, is_open):
         """A host has come or gone."""
         self._port.kbd_intr(_OFF if is_open else _CTRL_C)
         if is_open and self._timer is None:
             self._timer = _start_timer(self._tick)
-            if self._timer is not None and self._task is None:
-                self._task = self._start_soon(self._run)
         elif not is_open and self._timer is not None:
             self._timer.deinit()
             self._timer = None
-        self._missed = 0
 
     def _tick(self, _):
-        self._missed += 1
-        self._alive.set()
-        if self._missed == _GIVE_UP:  # first of all: the rest needs memory
-            self._port.kbd_intr(_CTRL_C)
-        if self._missed == _LOOK:
+        # No task, and no flag that one waits for: a task that is woken at any time can keep
+        # what ran just before it in memory, see rt.
+        if self._port.polled():
+            self._blocked = 0
+            self._scan = None
+            return
+        self._blocked += 1
+        if self._blocked == _GIVE_UP:  # first of all: the rest needs memory
+            self._port.rescue()
+        if self._blocked == _LOOK:
             self._scan = _Scan(self._port, self._look_ahead())
         if self._scan is not None:
-            self._scan.look(self._missed >= _GIVE_UP)
-
-    async def _run(self):
-        """Show that the loop is alive, each time the timer asks."""
-        while True:
-            await self._alive.wait()
-            if self._missed >= _GIVE_UP and self._timer is not None:
-                self._port.kbd_intr(_OFF)
-            self._missed = 0
-            self._scan = None
+            self._scan.look(self._blocked >= _GIVE_UP)
 
 
 class _Scan:

@@ -63,21 +63,30 @@ class _Canceller:
 
     A task that runs cannot be interrupted: then a helper task does it as soon as it waits. The
     object stands for the helper's coroutine itself, of which the loop calls send() only.
+
+    The helper is made once, and used again: asyncio's task queue may keep a task that has left
+    it in memory, until the one that it was queued behind is queued again.
     """
 
     task = None
     exc = CancelledError
     _helper = None
+    _queued = False
 
     def _fire(self):
-        if self._helper is None and not self._strike():
+        if not self._queued and not self._strike():
+            self._queue(ticks_ms())
+
+    def _queue(self, due):
+        if self._helper is None:
             self._helper = _Task(self)
-            core._task_queue.push(self._helper)
+        self._helper.state = self._queued = True
+        core._task_queue.push(self._helper, due)
 
     def send(self, _):
         """Take a step of the helper task."""
         if self._strike():
-            self._helper = None
+            self._queued = False
             raise StopIteration
         core._task_queue.push(core.cur_task)
 
@@ -133,9 +142,9 @@ class _Scope(_Canceller):
         else:
             _open[core.cur_task] = self.outer
         self.task = None
-        if self._helper is not None:
+        if self._queued:
             core._task_queue.remove(self._helper)
-            self._helper = None
+            self._queued = False
 
 
 class timeout_ms(_Scope):
@@ -153,8 +162,7 @@ class timeout_ms(_Scope):
     async def __aenter__(self):
         due = ticks_add(ticks_ms(), self.ms)
         self._enter()
-        self._helper = _Task(self)
-        core._task_queue.push(self._helper, due)
+        self._queue(due)
 
     async def __aexit__(self, et, exc, tb):
         self._leave()

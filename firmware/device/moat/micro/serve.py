@@ -21,7 +21,7 @@ async def serve(apps, main):
     _port = StdioBuf()
     _msg = msg = MsgpackMsgBuf(_port, gap_ms=_GAP_MS, ctrl_c=_interrupt)
     async with rt.TaskGroup() as tasks:
-        _guard = Guard(_port, msg.look_ahead, tasks.start_soon)
+        _guard = Guard(_port, msg.look_ahead)
         async with CmdMsg(msg, _Root(apps), on_session=_guard.session) as cmd:
             if _port.console is not None:
                 tasks.start_soon(_forward, msg)

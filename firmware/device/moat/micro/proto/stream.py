@@ -175,12 +175,20 @@ class StdioBuf(FileBuf):
 
             kbd_intr(char)
 
+    def polled(self):
+        """Return True if the event loop has looked for input since the last call."""
+        return self._port.polled()
+
+    def rescue(self):
+        """Let a Ctrl-C interrupt the program until the event loop looks for input again."""
+        self._port.rescue()
+
     def peek(self, buf, skip):
         """Copy input that waits to be read into `buf`, all but the first `skip` bytes of it.
 
         Returns its length; 0 where the operating system looks for a Ctrl-C.
         """
-        return self._port.peek(buf, skip) if self._port is not None else 0
+        return self._port.peek(buf, skip)
 
     def interrupt(self, n):
         """Drop the first `n` bytes of input, and raise KeyboardInterrupt in the program."""

@@ -9,11 +9,16 @@ not be lost: when the bytes are no MessagePack, announce more than `limit` bytes
 coming (`expire`), reading starts again at the byte behind the failed prefix. Until the next
 silence nothing counts as Ctrl-C then: it may still be the rest of that message.
 
+Input can be made such that hundreds of its bytes seem to begin a message, up to its end.
+Looking for a good one shall not take for ever: when the failed ones have cost too much, all is
+dropped up to the next silence. Random bytes are far from that.
+
 There is no clock in here: the caller watches the gap between chunks while `unsettled` is true.
 """
 
 PREFIX = 0xC1
 _CTRL_C = 3
+_VAIN = 2  # objects stepped over in vain, per byte of `limit`
 
 # For the types 0xC0 to 0xDF: bytes of the type, its length field and whatever has a fixed
 # size; then how many of these are the length field. 0 is not a type.
@@ -49,6 +54,8 @@ class Decoder:
         self._todo = 0  # while inside: objects to step over
         self._silent = False  # there was a silence behind the last byte
         self._failed = False  # a message has failed since the last silence
+        self._vain = 0  # objects stepped over since the last message or silence
+        self._deaf = False  # too many; until the next silence
         self.inside = False  # a message has begun and is not complete
 
     @property
@@ -79,16 +86,20 @@ class Decoder:
                 at = self._at
                 self._at = self._pos
                 self.inside = False
+                self._vain = 0
                 return self._buf[at : self._pos]
         if self._silent:
-            self._silent = self._failed = False
+            self._silent = self._failed = self._deaf = False
+            self._vain = 0
         return None
+
+    _STATE = ("_at", "_pos", "_todo", "_silent", "_failed", "_vain", "_deaf", "inside")
 
     def fork(self) -> "Decoder":
         """Return a decoder in the same state, to look ahead with: this one is not touched."""
         new = Decoder(self._limit, self._prefix, self._console)
         new._buf = bytearray(self._buf)
-        for name in ("_at", "_pos", "_todo", "_silent", "_failed", "inside"):
+        for name in self._STATE:
             setattr(new, name, getattr(self, name))
         return new
 
@@ -99,6 +110,8 @@ class Decoder:
     def _begin(self):
         buf = self._buf
         at = self._at
+        if self._deaf:
+            self._at = at = len(buf)
         if at >= len(buf):
             return False
         if self._prefix is not None:
@@ -138,7 +151,8 @@ class Decoder:
         end = len(buf)
         pos = self._pos
         todo = self._todo
-        while todo and pos < end:
+        done = 0
+        while done < todo and pos < end:
             c = buf[pos]
             if c < 0x80 or c >= 0xE0:
                 pos += 1
@@ -151,6 +165,7 @@ class Decoder:
                 head = _HEAD[c - 0xC0]
                 size = _SIZE[c - 0xC0]
                 if head == 0:
+                    self._vain += done
                     return False
                 if pos + size >= end:  # the length field has not arrived
                     break
@@ -162,9 +177,10 @@ class Decoder:
                     pos += n
                 else:
                     todo += n if c < 0xDE else 2 * n
-            todo -= 1
+            done += 1
         self._pos = pos
-        self._todo = todo
+        self._todo = todo = todo - done
+        self._vain += done
         # Each object that is missing has at least one byte.
         return pos + todo - self._at <= self._limit
 
@@ -172,5 +188,7 @@ class Decoder:
         self.errors += 1
         self._failed = True
         self.inside = False
+        if self._vain > self._limit * _VAIN:
+            self._deaf = True
         if self._prefix is None:
             self._at += 1
