@@ -5,14 +5,15 @@ python3 -m tools.size BOARD
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 from moat.micro.boards import Board, load
 from tools import setup, terminal
-from tools.common import ROOT, ToolError, build_dir, main, run
+from tools.common import ToolError, build_dir, main, run
 
-__all__ = ("heap_free", "sections")
+__all__ = ("heap_free", "heap_with_stack", "sections")
 
 
 def sections(board: Board, path: Path) -> dict[str, int]:
@@ -47,15 +48,17 @@ def heap_free(board: Board) -> int:
         raise ToolError(f"{board.name}: gc.mem_free() gave {text!r}") from None
 
 
-def _with_stack(board: Board) -> str | None:
-    """What the host package measures with the stack running, where it can."""
-    if not (ROOT / "host/moat/micro/testing/heap.py").is_file():
-        return None
+def heap_with_stack(board: Board) -> int:
+    """Bytes of heap that are free while the image serves a host, as it does after its start.
+
+    Raises:
+        ToolError: it does not answer.
+    """
     setup.venv()
-    done = run([setup.VENV / "bin/python", "-m", "moat.micro.testing.heap", board.name])
+    done = run([setup.VENV / "bin/moat-sat", "-d", f"emu:{board.name}", "call", "sys.info"])
     if done.returncode:
-        raise ToolError(f"measuring the heap failed: {done.stdout.strip()}")
-    return done.stdout.strip()
+        raise ToolError(f"{board.name}: {done.stdout.strip()}")
+    return int(json.loads(done.stdout)["mem_free"])
 
 
 def _main(args: list[str]) -> None:
@@ -68,8 +71,8 @@ def _main(args: list[str]) -> None:
         print(f"{key:8} {value:>9,}")
     print(f"{'frozen':8} {frozen['text'] + frozen['data']:>9,}   (in text and data)")
     sys.stdout.flush()
-    heap = _with_stack(board)
-    print(heap or f"{'heap':8} {heap_free(board):>9,}   free at the REPL, without the stack")
+    print(f"{'heap':8} {heap_free(board):>9,}   free at the REPL, without the stack")
+    print(f"{'':8} {heap_with_stack(board):>9,}   free after start, serving a host")
 
 
 if __name__ == "__main__":

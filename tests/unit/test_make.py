@@ -224,6 +224,7 @@ def test_size_reads_the_image(board: build.Board) -> None:
     found = size.sections(board, board.image_path)
     assert sorted(found) == ["bss", "data", "text"]
     assert found["text"] > 100_000
+    assert 0 < size.heap_with_stack(board) < size.heap_free(board)
 
 
 def test_shell_carries_out_its_input() -> None:
