@@ -23,7 +23,12 @@ class MoatError(Exception):
 
 
 class LinkError(MoatError):
-    """The link to the peer does not work."""
+    """The link to the peer does not work.
+
+    When sending has failed, `fate` says what became of the message: "never sent" or "unknown".
+    """
+
+    fate = None
 
 
 class LinkLost(LinkError):

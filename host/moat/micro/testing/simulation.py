@@ -1,0 +1,193 @@
+"""Two ends of the reliable protocol on a simulated link, in virtual time.
+
+sim = Simulation(seed=1, loss=0.1)
+sim.ends[0].send("hello")
+sim.run(until=1000)
+assert sim.ends[1].received == ["hello"]
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+from typing import Any
+
+from moat.micro.errors import LinkError, LinkReset
+from moat.micro.proto._options import Options
+from moat.micro.proto._reliable import ENDED, OPENING, Reliable
+
+__all__ = ["End", "Link", "Simulation"]
+
+
+@dataclass
+class Link:
+    """How the link treats frames, the same in both directions; times in ms."""
+
+    loss: float = 0
+    duplicate: float = 0
+    reorder: float = 0  # the chance to come up to `late_ms` late
+    late_ms: float = 50
+    delay_ms: float = 5
+    rate: float = 0  # bytes per second; 0: the line is never busy
+    cut: bool = False  # nothing arrives
+    size: Callable[[Any], int] = lambda _frame: 1
+
+
+class End:
+    """One end: a core, what its user has sent and received, and its line to the other end.
+
+    A user who reads takes all messages as they come; a session that ended is a LinkReset among
+    them.
+    """
+
+    def __init__(self, sim: Simulation, options: Options, random: Callable[[], int]) -> None:
+        self.sim = sim
+        self.options = options
+        self.random = random
+        self.other: End = self
+        self.reading = True
+        self.received: list[Any] = []
+        self.sent_frames = 0
+        self.on_message: Callable[[Any], None] = self.received.append
+        self.on_room: Callable[[], None] = lambda: None
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with nothing, as after a reset of the board."""
+        self.core = Reliable(self.options, self.random, self.sim.now)
+        self.busy = False
+        self.generation = next(self.sim.numbers)
+        self.wake()
+
+    def send(self, msg: Any, channel: Any = None) -> int | None:
+        """Send a message; returns its number, None when there is no room."""
+        sender = self.core.sender
+        number = None if channel is None else sender.replace(msg, channel)
+        if number is None:
+            if sender.full or self.core.state == ENDED:
+                return None
+            number = sender.put(msg, channel)
+        self.wake()
+        return number
+
+    def wake(self) -> None:
+        """Let the core do what it can do now."""
+        self.sim.at(self.sim.now, self._work, self.generation)
+
+    def _work(self, generation: int) -> None:
+        if generation != self.generation:
+            return
+        now = self.sim.now
+        core = self.core
+        core.tick(now)
+        while not self.busy and (frame := core.next(now)) is not None:
+            self._transmit(frame)
+        if self.reading:
+            self.read()
+        self.on_room()
+        if (at := core.deadline) is not None:
+            self.sim.at(max(at, now), self._due, (generation, at))
+
+    def _due(self, arg: tuple[int, int]) -> None:
+        generation, at = arg
+        if generation == self.generation and self.core.deadline == at:
+            self._work(generation)
+
+    def read(self) -> None:
+        """Take what has arrived."""
+        while self.core.ready:
+            try:
+                self.on_message(self.core.take(self.sim.now))
+            except LinkReset as exc:
+                self.on_message(exc)
+            except (EOFError, LinkError):
+                return  # the end
+
+    def _transmit(self, frame: Any) -> None:
+        sim, link = self.sim, self.sim.link
+        self.sent_frames += 1
+        line = link.size(frame) / link.rate * 1000 if link.rate else 0
+        if line:
+            self.busy = True
+            sim.at(sim.exact + line, self._taken, self.generation)
+        else:
+            self.core.taken(sim.now)
+        sim.carry(self.other, deepcopy(frame), line)
+
+    def _taken(self, generation: int) -> None:
+        if generation == self.generation:
+            self.busy = False
+            self.core.taken(self.sim.now)
+            self._work(generation)
+
+    def arrive(self, frame: Any) -> None:
+        """A frame comes out of the link."""
+        self.core.receive(frame, self.sim.now)
+        self._work(self.generation)
+
+
+class Simulation:
+    """Two ends, the link between them, and a clock that jumps from event to event.
+
+    Args:
+        seed: of everything that is random, the nonces of the ends included.
+        options: of both ends, or one for each.
+        link: the link.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        options: Options | tuple[Options, Options] | None = None,
+        link: Link | None = None,
+    ) -> None:
+        self.random = Random(seed)
+        self.link = link or Link()
+        self.exact = 0.0
+        self.numbers = count()
+        self._events: list[tuple[float, int, Callable[[Any], None], Any]] = []
+        each = options if isinstance(options, tuple) else (options or Options(),) * 2
+        bits = [Random(self.random.random()) for _ in each]
+        self.ends = [
+            End(self, o, lambda r=r: r.getrandbits(32)) for o, r in zip(each, bits, strict=True)
+        ]
+        self.ends[0].other, self.ends[1].other = self.ends[1], self.ends[0]
+
+    @property
+    def now(self) -> int:
+        """The time in whole ms, as the cores see it."""
+        return int(self.exact)
+
+    def at(self, time: float, call: Callable[[Any], None], arg: Any) -> None:
+        """Call this at that time."""
+        heapq.heappush(self._events, (max(time, self.exact), next(self.numbers), call, arg))
+
+    def carry(self, to: End, frame: Any, line_ms: float) -> None:
+        """Take a frame to the other end, or lose it."""
+        link, random = self.link, self.random
+        for _ in range(1 + (random.random() < link.duplicate)):
+            if link.cut or random.random() < link.loss:
+                continue
+            late = random.random() * link.late_ms if random.random() < link.reorder else 0
+            self.at(self.exact + line_ms + link.delay_ms + late, to.arrive, deepcopy(frame))
+
+    def run(self, until: float, done: Callable[[], bool] = lambda: False) -> None:
+        """Let time pass, until that time or until `done()`."""
+        while self._events and self._events[0][0] <= until and not done():
+            self.exact, _, call, arg = heapq.heappop(self._events)
+            call(arg)
+        if not done():
+            self.exact = max(self.exact, until)
+
+    def settle(self, limit_ms: float = 60_000) -> None:
+        """Let time pass until all that was sent has arrived."""
+        self.run(self.exact + limit_ms, lambda: all(_is_idle(end) for end in self.ends))
+
+
+def _is_idle(end: End) -> bool:
+    sender = end.core.sender
+    return end.core.state != OPENING and sender.first == sender.end
