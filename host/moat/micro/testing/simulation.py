@@ -22,6 +22,8 @@ from moat.micro.proto._reliable import ENDED, OPENING, Reliable
 
 __all__ = ["End", "Link", "Simulation"]
 
+_WORK = 5000  # steps in one moment, frames and times that are to come
+
 
 @dataclass
 class Link:
@@ -52,13 +54,13 @@ class End:
         self.reading = True
         self.received: list[Any] = []
         self.sent_frames = 0
-        self.on_message: Callable[[Any], None] = self.received.append
+        self.on_message: Callable[[Any], object] = self.received.append
         self.on_room: Callable[[], None] = lambda: None
         self.restart()
 
     def restart(self) -> None:
         """Begin with nothing, as after a reset of the board."""
-        self.core = Reliable(self.options, self.random, self.sim.now)
+        self.core = self.sim.make_core(self.options, self.random, self.sim.now)
         self.busy = False
         self.generation = next(self.sim.numbers)
         self.wake()
@@ -110,6 +112,7 @@ class End:
     def _transmit(self, frame: Any) -> None:
         sim, link = self.sim, self.sim.link
         self.sent_frames += 1
+        sim.count_work()
         line = link.size(frame) / link.rate * 1000 if link.rate else 0
         if line:
             self.busy = True
@@ -137,6 +140,8 @@ class Simulation:
         seed: of everything that is random, the nonces of the ends included.
         options: of both ends, or one for each.
         link: the link.
+        core: what makes the cores.
+        nonces: gives the source of the nonces of an end, from its index and a seeded source.
     """
 
     def __init__(
@@ -144,16 +149,20 @@ class Simulation:
         seed: int = 0,
         options: Options | tuple[Options, Options] | None = None,
         link: Link | None = None,
+        core: Callable[[Options, Callable[[], int], int], Reliable] | None = None,
+        nonces: Callable[[int, Random], Callable[[], int]] | None = None,
     ) -> None:
+        self.make_core = core or Reliable
         self.random = Random(seed)
         self.link = link or Link()
         self.exact = 0.0
         self.numbers = count()
+        self._work_at, self._work = 0.0, 0
         self._events: list[tuple[float, int, Callable[[Any], None], Any]] = []
         each = options if isinstance(options, tuple) else (options or Options(),) * 2
-        bits = [Random(self.random.random()) for _ in each]
+        nonces = nonces or (lambda _index, random: lambda: random.getrandbits(32))
         self.ends = [
-            End(self, o, lambda r=r: r.getrandbits(32)) for o, r in zip(each, bits, strict=True)
+            End(self, o, nonces(i, Random(self.random.random()))) for i, o in enumerate(each)
         ]
         self.ends[0].other, self.ends[1].other = self.ends[1], self.ends[0]
 
@@ -175,10 +184,25 @@ class Simulation:
             late = random.random() * link.late_ms if random.random() < link.reorder else 0
             self.at(self.exact + line_ms + link.delay_ms + late, to.arrive, deepcopy(frame))
 
+    def clear(self) -> None:
+        """Lose all that is under way on the link."""
+        arrivals = {end.arrive for end in self.ends}
+        self._events = [event for event in self._events if event[2] not in arrivals]
+        heapq.heapify(self._events)
+
+    def count_work(self) -> None:
+        """Raise RuntimeError when the ends do not come to rest, or flood the link."""
+        if self._work_at != self.exact:
+            self._work_at, self._work = self.exact, 0
+        self._work += 1
+        if self._work > _WORK or len(self._events) > _WORK:
+            raise RuntimeError("the ends do not come to rest")
+
     def run(self, until: float, done: Callable[[], bool] = lambda: False) -> None:
         """Let time pass, until that time or until `done()`."""
         while self._events and self._events[0][0] <= until and not done():
             self.exact, _, call, arg = heapq.heappop(self._events)
+            self.count_work()
             call(arg)
         if not done():
             self.exact = max(self.exact, until)

@@ -141,6 +141,11 @@ class Handshake:
         self._next_me = 0
         self._say = 0
 
+    @property
+    def second(self) -> bool:
+        """True at one of the two ends, while open."""
+        return self._me > self._peer
+
     # ---- what is to be sent
 
     def hurry(self, now: int) -> None:

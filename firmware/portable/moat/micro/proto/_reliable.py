@@ -341,9 +341,15 @@ class Reliable:
 
     def _ping_at(self):
         every = self._options.keepalive_ms
-        if self.sender.blocked or not self._handshake.confirmed:
+        if self._in_doubt():
             every = min(every, self.sender.rtt.rto)
+        elif self._handshake.second:
+            every += every >> 2  # the ping of the other end is enough
         return max(self._heard, self._asked) + every
+
+    def _in_doubt(self):
+        """True while news of the peer is needed and may have got lost."""
+        return self.sender.blocked or not self._handshake.confirmed
 
     def tick(self, now: int) -> None:
         """The time is `now`; call `next` afterwards."""
@@ -360,7 +366,8 @@ class Reliable:
             self._give_up(LinkLost(why), why, now)
         elif self._busy_since is None:
             if now >= self._ping_at():
-                self.sender.rtt.backoff()
+                if self._in_doubt():
+                    self.sender.rtt.backoff()
                 self._asked = now
                 self._ping = True
             at = self.sender.deadline

@@ -7,6 +7,12 @@ order of transmission and retransmission time as in RFC 9002 and RFC 6298.
 Times are milliseconds of a clock that only rises.
 """
 
+from moat.micro.const import const
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
 # A frame is lost when one that was sent so many frames later has arrived.
 _REORDER = 3
 
@@ -119,7 +125,7 @@ class Sender:
         """True when `put` must not be called."""
         return len(self._queue) >= self._size
 
-    def put(self, msg: object, channel: object = None) -> int:
+    def put(self, msg: "Any", channel: "Any" = None) -> int:
         """Accept a message; returns its number.
 
         One that has a channel takes the place of an older one of that channel which was not
@@ -128,7 +134,7 @@ class Sender:
         self._queue.append(_Entry(msg, channel))
         return self.end - 1
 
-    def replace(self, msg: object, channel: object) -> "int | None":
+    def replace(self, msg: "Any", channel: "Any") -> "int | None":
         """Put `msg` in the place of the channel's unsent one; returns its number, or None."""
         queue = self._queue
         for i in range(self._sent, len(queue)):
@@ -137,7 +143,7 @@ class Sender:
                 return self.first + i
         return None
 
-    def next(self, now: int) -> "tuple[int, object] | None":
+    def next(self, now: int) -> "tuple[int, Any] | None":
         """Return number and message of what is to be sent now, or None."""
         queue = self._queue
         i = self._sent
@@ -158,13 +164,6 @@ class Sender:
         self._order += 1
         self._timer = now
         return self.first + i, entry.msg
-
-    @property
-    def ready(self) -> bool:
-        """True when `next` would return something."""
-        i = self._sent
-        waiting = i < len(self._queue) and i < self.window and self.first + i < self.edge
-        return self._lost > 0 or waiting
 
     @property
     def blocked(self) -> bool:
@@ -271,7 +270,7 @@ class Receiver:
         self._unacked = 0
         self._due = None  # when the acknowledgement has to be sent
 
-    def put(self, seq: int, msg: object, now: int) -> None:
+    def put(self, seq: int, msg: "Any", now: int) -> None:
         """A message has arrived. ValueError: it is beyond what we allowed."""
         if seq >= self._taken + self._window:
             raise ValueError("more than was allowed")
@@ -301,7 +300,7 @@ class Receiver:
         """True when `take` has something."""
         return len(self._ready) > 0
 
-    def take(self, now: int) -> object:
+    def take(self, now: int) -> "Any":
         """Return the next message, in order."""
         self._taken += 1
         grown = self._taken + self._window - self._told_edge
@@ -309,7 +308,7 @@ class Receiver:
             self._due = now  # the peer is held up, or soon will be
         return self._ready.pop(0)
 
-    def rest(self) -> "list[object]":
+    def rest(self) -> "list[Any]":
         """Return the messages that were not taken."""
         return self._ready
 

@@ -1,0 +1,120 @@
+"""The core of the reliable protocol: two ends on a simulated link, in virtual time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from moat.micro.proto._options import Options
+from moat.micro.proto._reliable import OPEN, Reliable
+from moat.micro.testing.simulation import End, Link, Simulation
+from tests.unit.reliable_cases import CASES, opened
+from tests.unit.reliable_model import constant, machine
+
+TestMachine = machine().TestCase
+TestMachine.settings = settings(max_examples=2000, stateful_step_count=30, deadline=None)
+
+TestOneEndWithoutRandomness = machine(nonces=constant(1), stale=False).TestCase
+TestOneEndWithoutRandomness.settings = settings(
+    max_examples=300, stateful_step_count=30, deadline=None
+)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_case(case: str) -> None:
+    CASES[case](None)
+
+
+# ---- frames, goodput
+
+
+def stream(end: End, count: int) -> list[int]:
+    """Have `end` send so many messages as fast as it can; returns those that are left."""
+    left = list(range(count))
+
+    def more() -> None:
+        while left and end.send(left[0]) is not None:
+            del left[0]
+
+    end.on_room = more
+    end.wake()
+    return left
+
+
+def test_a_stream_needs_few_acknowledgements() -> None:
+    sim = opened(None, window=16)
+    a, b = sim.ends
+    stream(a, 1000)
+    sim.run(sim.exact + 1e6, lambda: len(b.received) == 1000)
+    assert (a.sent_frames + b.sent_frames) / 1000 <= 1.15
+
+
+def test_replies_carry_the_acknowledgements() -> None:
+    sim = opened(None, window=16)
+    a, b = sim.ends
+    b.on_message = b.send
+    left = stream(a, 1000)
+    sim.run(sim.exact + 1e6, lambda: not left and len(a.received) == 1000)
+    assert (a.sent_frames + b.sent_frames) / 1000 <= 2.1
+
+
+def test_a_little_loss_costs_little() -> None:
+    """Of a serial line of 115200 baud: no fixed timer, no window that stands still."""
+    times = []
+    for loss in (0, 0.01):
+        link = Link(loss=loss, rate=11520, size=lambda frame: 120 if len(frame) > 5 else 20)
+        sim = opened(None, link if not loss else Link(rate=11520, size=link.size), window=16)
+        sim.link = link
+        a, b = sim.ends
+        start = sim.exact
+        stream(a, 1000)
+        sim.run(1e7, lambda b=b: len(b.received) == 1000)
+        assert b.received == list(range(1000))
+        times.append(sim.exact - start)
+    assert times[1] < times[0] * 1.05
+
+
+# ---- what is not a frame
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 70) | st.text(max_size=3) | st.floats(),
+    lambda sub: st.lists(sub, max_size=7),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.tuples(junk, st.booleans()), max_size=20))
+def test_junk_never_raises(frames: list[tuple[Any, bool]]) -> None:
+    sim = opened(None)
+    a, b = sim.ends
+    for frame, mine in frames:
+        if mine and isinstance(frame, list) and frame:
+            frame[0] = a.core._handshake.tag
+        a.arrive(frame)
+        sim.run(sim.exact + 10)
+    sim.run(sim.exact + 40_000)
+    if a.core.ended is None and b.core.ended is None:
+        a.received.clear()
+        b.send("good")
+        sim.run(sim.exact + 10_000)
+        assert a.core.state == OPEN
+        assert "good" in a.received
+
+
+@pytest.mark.parametrize("window", [0, 65, -1])
+def test_a_window_that_is_none_is_refused(window: int) -> None:
+    with pytest.raises(ValueError, match="1 to 64"):
+        Options(window=window)
+
+
+def test_two_cores_may_have_different_windows() -> None:
+    sim = Simulation(1, (Options(window=64), Options(window=1)), core=Reliable)
+    a, b = sim.ends
+    stream(a, 100)
+    stream(b, 100)
+    sim.run(1e6, lambda: len(a.received) == len(b.received) == 100)
+    assert a.received == b.received == list(range(100))
