@@ -1,0 +1,321 @@
+"""Cuts a byte stream into SerialPacker's frames and the console text between them.
+
+A frame is a start byte (or none), the length of the data, the data, and a checksum, high byte
+first. The length is one byte where `max_packet` is below 256; else lengths from 128 on take
+two, the low seven bits with the top bit set, then the rest. Everything outside of frames is
+console text; without a start byte there is no outside.
+
+With a mark, each byte of a frame has this byte in front of it, and bytes without it are
+console text, also in the middle of a frame. Between frames, a marked byte that begins none is
+console text, too.
+
+The format is that of the package `serialpacker`, whose CRC-16 covers the data and which takes
+an empty frame for an error. Our CRC-32 is zlib's, over start byte, length and data.
+
+A frame fails when its length is not allowed, its checksum is wrong, or it stops coming
+(`expire`). Then reading starts again at the byte behind the one where it began: the length may
+have been wrong, and good frames be among its data.
+
+Input can be made such that hundreds of its bytes seem to begin a long frame. To compute all
+their checksums shall not take for ever: while failed ones have cost too much, what fails is
+skipped as a whole. That takes input made for the purpose.
+
+There is no clock in here: the caller watches the gap between chunks while `unsettled` is true.
+"""
+
+from moat.micro.errors import MessageTooLongError
+from moat.micro.proto._crc import crc16, crc32
+
+START = 0xFA
+LONGEST = 32767  # two bytes cannot express more
+_SHORT = 127  # the longest length of one byte, where there may be two
+_VAIN = 256  # bytes that may be checked in vain, per byte of the longest frame
+_CREDIT = 4  # and so many more for each byte of input
+
+
+class Format:
+    """What both ends of a line have to agree on.
+
+    Args:
+        frame_start: the byte before each frame; None: there is none.
+        max_packet: bytes of the longest frame's data; it decides how lengths are written.
+        mark: the byte before each byte of a frame; None: there is none.
+        crc: bits of the checksum: 32, or 16 for peers with the package `serialpacker`.
+
+    Raises:
+        ValueError: that cannot be.
+    """
+
+    def __init__(
+        self,
+        frame_start: "int | None" = START,
+        max_packet: int = 127,
+        mark: "int | None" = None,
+        crc: int = 32,
+    ) -> None:
+        if not 0 < max_packet <= LONGEST:
+            raise ValueError("max_packet is 1 to %d" % LONGEST)
+        if crc not in (16, 32):
+            raise ValueError("there is a CRC-16 and a CRC-32")
+        self.start = b"" if frame_start is None else bytes((frame_start,))
+        self.mark = b"" if mark is None else bytes((mark,))
+        self.max_packet = max_packet
+        self.one_byte = max_packet if max_packet < 256 else _SHORT  # up to this length
+        self.tail = crc // 8
+        self.least = 1 if crc == 16 else 0
+        self.longest = len(self.start) + 2 + max_packet + self.tail
+        self.console = bool(self.start or self.mark)
+
+    def encode(self, data: "bytes | bytearray | memoryview") -> "bytearray":
+        """Return the frame with `data`.
+
+        MessageTooLongError: these are more than `max_packet`. ValueError: with the CRC-16
+        there are no empty frames.
+        """
+        size = len(data)
+        if size > self.max_packet:
+            raise MessageTooLongError("%d bytes, at most %d" % (size, self.max_packet))
+        if size < self.least:
+            raise ValueError("an empty frame needs the CRC-32")
+        if size <= self.one_byte:
+            frame = bytearray(self.start + bytes((size,)))
+        else:
+            frame = bytearray(self.start + bytes((size & 127 | 128, size >> 7)))
+        frame.extend(data)
+        if self.tail == 2:
+            frame.extend(crc16(data).to_bytes(2, "big"))
+        else:
+            frame.extend(crc32(frame).to_bytes(4, "big"))
+        return self._marked(frame) if self.mark else frame
+
+    def _marked(self, data):
+        mark = self.mark[0]
+        out = bytearray(2 * len(data))
+        i = 0
+        for byte in data:
+            out[i] = mark
+            out[i + 1] = byte
+            i += 2
+        return out
+
+    def text(self, data: "bytes | bytearray | memoryview") -> "bytes | bytearray | memoryview":
+        """Return console text as it has to be sent.
+
+        A start byte in it would begin a frame, where there is no mark. A mark in it is sent
+        with another one before it; that does not work where the start is the same byte, or
+        none.
+        """
+        mark = self.mark
+        if not mark or self.start in (b"", mark):
+            return data
+        return bytes(data).replace(mark, mark + mark)
+
+
+class Decoder:
+    """Feed it chunks; `next` returns what frames carry, `text` collects the console.
+
+    Args:
+        form: what the sender uses. With a mark in it, make a MarkDecoder.
+        console: bytes of console text that are kept; the oldest are dropped.
+    """
+
+    def __init__(self, form: Format, console: int = 1024) -> None:
+        self.text = bytearray()
+        self.errors = 0  # starts of frames that were given up
+        self.dropped = 0  # bytes of text that nobody took in time
+        self._form = form
+        self._console = console
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget a half frame: the link starts anew. Text stays."""
+        self._buf = bytearray()
+        self._at = 0  # first byte not dealt with; while inside, where the frame begins
+        self._head = 0  # while inside: bytes of start and length, 0 while they are not known
+        self._need = 0  # while inside: where the frame ends, or the part of it that tells
+        self._silent = False  # there was a silence behind the last byte
+        self._vain = 0  # bytes checked in vain, less what later input has made up for
+        self._since = 0  # up to where it has
+        self.inside = False  # a frame has begun and is not complete
+
+    @property
+    def unsettled(self) -> bool:
+        """True while a silence would tell something: call `expire` then."""
+        return self.inside
+
+    def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
+        """Append what has arrived; then call `next` until it returns None."""
+        at = self._at
+        buf = self._buf
+        if at:
+            if self._vain:
+                self._forgive(at)
+            buf[0:at] = b""
+            self._need -= at
+            self._at = self._since = 0
+        buf.extend(chunk)
+
+    def next(self) -> "bytearray | None":
+        """Return the data of the next frame; None: feed more."""
+        buf = self._buf
+        while self.inside or self._begin():
+            if self._need > len(buf):
+                if not self._silent:
+                    return None
+                self._fail(1)
+            elif not self._head:
+                self._measure()
+            else:
+                data = self._check()
+                if data is not None:
+                    return data
+        self._silent = False
+        return None
+
+    def expire(self) -> None:
+        """Nothing came for too long: give up what is incomplete. Then call `next`."""
+        self._silent = True
+
+    def _begin(self):
+        """Look for the start of a frame; what is before it is text."""
+        buf = self._buf
+        at = self._at
+        start = self._form.start
+        if start:
+            at = buf.find(start, at)
+            if at < 0:
+                at = len(buf)
+            if at > self._at:
+                self._add_text(bytes(memoryview(buf)[self._at : at]))
+                self._at = at
+        if at >= len(buf):
+            return False
+        self._head = 0
+        self._need = at + len(start) + 1
+        self.inside = True
+        return True
+
+    def _measure(self):
+        """Read the length, or see that it has another byte."""
+        form = self._form
+        at = self._at + len(form.start)
+        need = self._need
+        size = self._buf[at]
+        if size > _SHORT and form.max_packet > 255:
+            if need == at + 1:
+                self._need = need + 1
+                return
+            size = size & 127 | self._buf[at + 1] << 7
+        if form.least <= size <= form.max_packet:
+            self._head = need - self._at
+            self._need = need + size + form.tail
+        else:
+            self._fail(1)
+
+    def _check(self):
+        """Return the data of a complete frame, or None: the checksum is wrong."""
+        buf = self._buf
+        at = self._at
+        need = self._need
+        form = self._form
+        end = need - form.tail
+        data = buf[at + self._head : end]
+        if form.tail == 2:
+            good = crc16(data) == buf[end] << 8 | buf[end + 1]
+        else:
+            good = crc32(memoryview(buf)[at:end]) == int.from_bytes(buf[end:need], "big")
+        if good:
+            self._at = need
+            self.inside = False
+            return data
+        self._forgive(at)
+        self._vain += need - at
+        self._fail(1 if self._vain <= form.longest * _VAIN else need - at)
+        return None
+
+    def _forgive(self, at):
+        """Let the input up to here make up for what was done in vain."""
+        self._vain = max(0, self._vain - (at - self._since) * _CREDIT)
+        self._since = at
+
+    def _fail(self, skip):
+        self.errors += 1
+        self._at += skip
+        self.inside = False
+
+    def _add_text(self, new):
+        text = self.text
+        text.extend(new)
+        over = len(text) - self._console
+        if over > 0:
+            text[0:over] = b""
+            self.dropped += over
+
+
+class MarkDecoder(Decoder):
+    """A Decoder for a format with a mark: it picks the frames' bytes out of the text.
+
+    Only as many as the frame needs: what follows is text or not, depending on its checksum.
+    """
+
+    def reset(self) -> None:
+        """See Decoder.reset."""
+        super().reset()
+        self._raw = bytearray()
+        self._pos = 0  # first byte not dealt with
+
+    @property
+    def unsettled(self) -> bool:
+        """See Decoder.unsettled; a mark without its byte may begin a frame, too."""
+        return self.inside or self._pos < len(self._raw)
+
+    def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
+        """See Decoder.feed."""
+        raw = self._raw
+        if self._pos:
+            raw[0 : self._pos] = b""
+            self._pos = 0
+        raw.extend(chunk)
+
+    def next(self) -> "bytearray | None":
+        """See Decoder.next."""
+        while True:
+            data = super().next()
+            if data is not None or not self._pick():
+                return data
+
+    def expire(self) -> None:
+        """See Decoder.expire."""
+        super().expire()
+        self._raw = bytearray()
+        self._pos = 0
+
+    def _pick(self):
+        """Hand on what the frame needs, or its start; False: there is nothing of it."""
+        raw = self._raw
+        end = len(raw)
+        pos = self._pos
+        mark = self._form.mark
+        start = self._form.start
+        want = self._need - len(self._buf) if self.inside else 1
+        found = bytearray()
+        while want and pos < end:
+            at = raw.find(mark, pos)
+            if at < 0:
+                at = end
+            if at > pos:
+                self._add_text(raw[pos:at])
+            pos = at + 2
+            if pos > end:
+                pos = at
+                break
+            byte = raw[pos - 1 : pos]
+            if self.inside or not start or byte == start:
+                found.extend(byte)
+                want -= 1
+            else:
+                self._add_text(byte)
+        self._pos = pos
+        if found:
+            super().feed(found)
+        return bool(found)
