@@ -47,7 +47,9 @@ async def _one_size(size: int, bar: float) -> list[Figure]:
     median = await in_turn({"ours": ours, "theirs": theirs}, rounds=20, calls=20)
     name = "serialpacker_cpython"
     return [
-        Figure(f"{name}.{size}", median["theirs"] / median["ours"], "x serialpacker", at_least(bar)),
+        Figure(
+            f"{name}.{size}", median["theirs"] / median["ours"], "x serialpacker", at_least(bar)
+        ),
         Figure(f"{name}.{size}.ours", median["ours"] * 1e6, "us"),
         Figure(f"{name}.{size}.serialpacker", median["theirs"] * 1e6, "us"),
     ]

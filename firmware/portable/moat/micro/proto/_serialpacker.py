@@ -20,8 +20,13 @@ Input can be made such that hundreds of its bytes seem to begin a long frame. To
 their checksums shall not take for ever: while failed ones have cost too much, what fails is
 skipped as a whole. That takes input made for the purpose.
 
+MicroPython takes a function's variables and its stack from the heap where these are more than
+eleven together, which costs more than another call. Those that run for each frame have less.
+
 There is no clock in here: the caller watches the gap between chunks while `unsettled` is true.
 """
+
+from struct import pack_into, unpack_from
 
 from moat.micro.errors import MessageTooLongError
 from moat.micro.proto._crc import crc16, crc32
@@ -31,6 +36,10 @@ LONGEST = 32767  # two bytes cannot express more
 _SHORT = 127  # the longest length of one byte, where there may be two
 _VAIN = 256  # bytes that may be checked in vain, per byte of the longest frame
 _CREDIT = 4  # and so many more for each byte of input
+
+# MicroPython finds a global of this module faster than a builtin.
+_bytearray = bytearray
+_len = len
 
 
 class Format:
@@ -59,11 +68,14 @@ class Format:
             raise ValueError("there is a CRC-16 and a CRC-32")
         self.start = b"" if frame_start is None else bytes((frame_start,))
         self.mark = b"" if mark is None else bytes((mark,))
+        self.first = frame_start
         self.max_packet = max_packet
         self.one_byte = max_packet if max_packet < 256 else _SHORT  # up to this length
-        self.tail = crc // 8
+        self.two = max_packet > 255  # may a length have two bytes?
         self.least = 1 if crc == 16 else 0
-        self.longest = len(self.start) + 2 + max_packet + self.tail
+        self.head = len(self.start) + 1  # bytes before the data, if the length has one
+        self.tail = crc // 8
+        self.longest = self.head + 1 + max_packet + self.tail
         self.console = bool(self.start or self.mark)
 
     def encode(self, data: "bytes | bytearray | memoryview") -> "bytearray":
@@ -72,20 +84,30 @@ class Format:
         MessageTooLongError: these are more than `max_packet`. ValueError: with the CRC-16
         there are no empty frames.
         """
-        size = len(data)
-        if size > self.max_packet:
-            raise MessageTooLongError("%d bytes, at most %d" % (size, self.max_packet))
-        if size < self.least:
+        size = _len(data)
+        head = self.head
+        if size > self.one_byte:
+            if size > self.max_packet:
+                raise MessageTooLongError("%d bytes, at most %d" % (size, self.max_packet))
+            head += 1
+        elif size < self.least:
             raise ValueError("an empty frame needs the CRC-32")
-        if size <= self.one_byte:
-            frame = bytearray(self.start + bytes((size,)))
+        frame = _bytearray(head + size + self.tail)
+        frame[0] = self.first or 0
+        if head == self.head:
+            frame[head - 1] = size
         else:
-            frame = bytearray(self.start + bytes((size & 127 | 128, size >> 7)))
-        frame.extend(data)
+            frame[head - 2] = size & 127 | 128
+            frame[head - 1] = size >> 7
+        size += head  # where the data end
+        frame[head:size] = data
         if self.tail == 2:
-            frame.extend(crc16(data).to_bytes(2, "big"))
+            crc = crc16(data)
+            frame[size] = crc >> 8
+            frame[size + 1] = crc & 255
         else:
-            frame.extend(crc32(frame).to_bytes(4, "big"))
+            crc = crc32(memoryview(frame)[:size])
+            pack_into(">I", frame, size, crc)
         return self._marked(frame) if self.mark else frame
 
     def _marked(self, data):
@@ -124,6 +146,7 @@ class Decoder:
         self.errors = 0  # starts of frames that were given up
         self.dropped = 0  # bytes of text that nobody took in time
         self._form = form
+        self._first = form.first
         self._console = console
         self.reset()
 
@@ -131,16 +154,15 @@ class Decoder:
         """Forget a half frame: the link starts anew. Text stays."""
         self._buf = bytearray()
         self._at = 0  # first byte not dealt with; while inside, where the frame begins
-        self._head = 0  # while inside: bytes of start and length, 0 while they are not known
-        self._need = 0  # while inside: where the frame ends, or the part of it that tells
+        self._need = 1  # with less than so many bytes there is nothing to do
         self._silent = False  # there was a silence behind the last byte
         self._vain = 0  # bytes checked in vain, less what later input has made up for
         self._since = 0  # up to where it has
         self.inside = False  # a frame has begun and is not complete
 
-    @property
+    # No property: a class with one makes each store to an attribute ten times as slow.
     def unsettled(self) -> bool:
-        """True while a silence would tell something: call `expire` then."""
+        """Return True while a silence would tell something: call `expire` then."""
         return self.inside
 
     def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
@@ -150,23 +172,22 @@ class Decoder:
         if at:
             if self._vain:
                 self._forgive(at)
+                self._since = 0
             buf[0:at] = b""
+            self._at = 0
             self._need -= at
-            self._at = self._since = 0
         buf.extend(chunk)
 
     def next(self) -> "bytearray | None":
         """Return the data of the next frame; None: feed more."""
-        buf = self._buf
-        while self.inside or self._begin():
-            if self._need > len(buf):
-                if not self._silent:
-                    return None
+        n = _len(self._buf)
+        while True:
+            if n < self._need:
+                if not (self._silent and self.inside):
+                    break
                 self._fail(1)
-            elif not self._head:
-                self._measure()
-            else:
-                data = self._check()
+            elif self.inside or self._buf[self._at] == self._first or self._begin():
+                data = self._take(n)
                 if data is not None:
                     return data
         self._silent = False
@@ -177,61 +198,66 @@ class Decoder:
         self._silent = True
 
     def _begin(self):
-        """Look for the start of a frame; what is before it is text."""
+        """Go to the next start of a frame; what is before it is text. False: there is none."""
+        if self._first is None:
+            return True
         buf = self._buf
-        at = self._at
-        start = self._form.start
-        if start:
-            at = buf.find(start, at)
-            if at < 0:
-                at = len(buf)
-            if at > self._at:
-                self._add_text(bytes(memoryview(buf)[self._at : at]))
-                self._at = at
-        if at >= len(buf):
-            return False
-        self._head = 0
-        self._need = at + len(start) + 1
+        at = buf.find(self._form.start, self._at)
+        if at < 0:
+            at = len(buf)
+        self._add_text(bytes(memoryview(buf)[self._at : at]))
+        self._at = at
+        self._need = at + 1
+        return at < len(buf)
+
+    def _take(self, n):
+        """Return the data of the frame at `_at`, if it is complete and good.
+
+        Else None: more than the `n` bytes in the buffer is needed, or it has failed.
+        """
+        form = self._form
+        pos = self._at + form.head
+        if pos <= n:
+            size = self._buf[pos - 1]
+            if size > _SHORT and form.two:
+                pos += 1
+                if pos > n:
+                    return self._wait(pos)
+                size = size & 127 | self._buf[pos - 1] << 7
+            if not form.least <= size <= form.max_packet:
+                return self._fail(1)
+            size += pos  # where the data end
+            if size + form.tail <= n:
+                return self._check(pos, size)
+            pos = size + form.tail
+        return self._wait(pos)
+
+    def _wait(self, need):
+        self._need = need
         self.inside = True
-        return True
 
-    def _measure(self):
-        """Read the length, or see that it has another byte."""
-        form = self._form
-        at = self._at + len(form.start)
-        need = self._need
-        size = self._buf[at]
-        if size > _SHORT and form.max_packet > 255:
-            if need == at + 1:
-                self._need = need + 1
-                return
-            size = size & 127 | self._buf[at + 1] << 7
-        if form.least <= size <= form.max_packet:
-            self._head = need - self._at
-            self._need = need + size + form.tail
-        else:
-            self._fail(1)
-
-    def _check(self):
-        """Return the data of a complete frame, or None: the checksum is wrong."""
+    def _check(self, pos, end):
+        """Return the data from `pos` to `end`, or None: the checksum is wrong."""
         buf = self._buf
-        at = self._at
-        need = self._need
-        form = self._form
-        end = need - form.tail
-        data = buf[at + self._head : end]
-        if form.tail == 2:
+        data = buf[pos:end]
+        if self._form.tail == 2:
             good = crc16(data) == buf[end] << 8 | buf[end + 1]
+            end += 2
         else:
-            good = crc32(memoryview(buf)[at:end]) == int.from_bytes(buf[end:need], "big")
-        if good:
-            self._at = need
-            self.inside = False
-            return data
-        self._forgive(at)
-        self._vain += need - at
-        self._fail(1 if self._vain <= form.longest * _VAIN else need - at)
-        return None
+            good = crc32(memoryview(buf)[self._at : end]) == unpack_from(">I", buf, end)[0]
+            end += 4
+        if not good:
+            return self._wrong(end - self._at)
+        self._at = end
+        self._need = end + 1
+        self.inside = False
+        return data
+
+    def _wrong(self, size):
+        """A checksum is wrong: fail, and skip the whole frame if there were too many."""
+        self._forgive(self._at)
+        self._vain += size
+        self._fail(1 if self._vain <= self._form.longest * _VAIN else size)
 
     def _forgive(self, at):
         """Let the input up to here make up for what was done in vain."""
@@ -241,6 +267,7 @@ class Decoder:
     def _fail(self, skip):
         self.errors += 1
         self._at += skip
+        self._need = self._at + 1
         self.inside = False
 
     def _add_text(self, new):
@@ -264,7 +291,6 @@ class MarkDecoder(Decoder):
         self._raw = bytearray()
         self._pos = 0  # first byte not dealt with
 
-    @property
     def unsettled(self) -> bool:
         """See Decoder.unsettled; a mark without its byte may begin a frame, too."""
         return self.inside or self._pos < len(self._raw)
@@ -297,7 +323,7 @@ class MarkDecoder(Decoder):
         pos = self._pos
         mark = self._form.mark
         start = self._form.start
-        want = self._need - len(self._buf) if self.inside else 1
+        want = self._need - len(self._buf)
         found = bytearray()
         while want and pos < end:
             at = raw.find(mark, pos)

@@ -48,13 +48,13 @@ class Framed:
         try:
             while True:
                 data = decoder.next()
-                if data is None and decoder.unsettled:
+                if data is None and decoder.unsettled():
                     self._tell()
                     data = await self._rest()
                 self._tell()
                 if data is not None:
                     return data
-                if not decoder.unsettled:
+                if not decoder.unsettled():
                     n = await self.s.rd(self._buf)
                     decoder.feed(self._buf[:n])
         except (EOFError, LinkError) as exc:
@@ -91,7 +91,7 @@ class Framed:
                         late = False
                         decoder.feed(self._buf[:n])
                         data = decoder.next()
-                        if data is not None or not decoder.unsettled:
+                        if data is not None or not decoder.unsettled():
                             return data
                         self._tell()
             except rt.TimeoutError:
