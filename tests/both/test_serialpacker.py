@@ -165,7 +165,7 @@ async def test_a_lone_mark_is_given_up_after_max_idle():
     async with rt.TaskGroup() as tg, SerialPackerBlkBuf(a, max_idle=20, mark=0x1B) as m, b:
         tg.start_soon(rcv_all, m, found)
         a.inject(b"\x1b")
-        await until(lambda: m._decoder.unsettled())
+        await until(m._decoder.unsettled)
         await until(lambda: not m._decoder.unsettled())
         a.inject(frame(b"next", mark=0x1B))
         await until(lambda: found)

@@ -1,6 +1,7 @@
 """What docs/wire.md and README.md say is what the code does."""
 
 import ast
+import inspect
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,8 +22,12 @@ from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.stream import Sender
 from moat.micro.cmd.tree import BaseCmd, Dispatch
 from moat.micro.errors import ProtocolError, RemoteError
+from moat.micro.proto import _serialpacker
 from moat.micro.proto._msgpack import PREFIX, Decoder
+from moat.micro.proto._serialpacker import Decoder as FrameDecoder
+from moat.micro.proto._serialpacker import Format, MarkDecoder
 from moat.micro.proto.msgpack import MsgpackMsgBuf
+from moat.micro.proto.serialpacker import SerialPackerBlkBuf
 from moat.micro.proto.stack import BaseBuf
 from tools.docs import blocks, board_table, with_table
 
@@ -194,6 +199,51 @@ def test_decoder_example(name: str) -> None:
         elif what == "errors":
             assert decoder.errors == int(rest)
     assert messages == []
+
+
+@pytest.mark.parametrize("name", blocks(WIRE, "packer"))
+def test_frame_example(name: str) -> None:
+    form = Format()
+    decoder = FrameDecoder(form)
+    frames: list[bytes] = []
+    encoded = b""
+    for line in blocks(WIRE, "packer")[name].splitlines():
+        what, _, rest = line.partition(" ")
+        if what == "options":
+            options = dict(option.split("=") for option in rest.split())
+            form = Format(**{key: ast.literal_eval(value) for key, value in options.items()})
+            decoder = (MarkDecoder if form.mark else FrameDecoder)(form)
+        elif what == "data":
+            encoded = bytes(form.encode(eval(rest)))  # noqa: S307 -- our own text
+        elif what == "in":
+            assert bytes.fromhex(rest) == encoded or not encoded
+            decoder.feed(bytes.fromhex(rest))
+        elif what == "silence":
+            assert decoder.unsettled()
+            decoder.expire()
+        while (data := decoder.next()) is not None:
+            frames.append(bytes(data))
+        if what == "frame":
+            assert frames.pop(0) == eval(rest)  # noqa: S307
+        elif what == "text":
+            assert decoder.text == ast.literal_eval(rest.strip())
+        elif what == "errors":
+            assert decoder.errors == int(rest)
+    assert frames == []
+    assert not decoder.unsettled()
+
+
+def test_the_defaults_of_frames() -> None:
+    form = Format()
+    assert f"`frame_start`: `{form.start.hex()}` by default" in TEXT
+    assert f"the largest n, {form.max_packet} by default" in TEXT
+    assert f"`crc`: {form.tail * 8} by default" in TEXT
+    idle = inspect.signature(SerialPackerBlkBuf).parameters["max_idle"].default
+    assert f"`max_idle` ({idle} ms by default)" in TEXT
+    assert f"{_serialpacker.LONGEST:,} is the largest `max_packet`" in TEXT
+    assert _serialpacker._CREDIT == 4
+    assert "allows for four bytes of checksums" in TEXT
+    assert f"{_serialpacker._VAIN} times the longest frame" in TEXT
 
 
 @given(st.binary(max_size=300), st.binary(max_size=100))

@@ -127,6 +127,7 @@ def test_sdist_has_what_an_image_needs(sdist: Path) -> None:
         "manifest.py",
         "firmware/device",
         "firmware/native",
+        "firmware/viper",
         "boards",
         "tests",
     ):

@@ -340,5 +340,13 @@ def test_rule_lets_pass(rule: Rule, tree: Tree) -> None:
 
 def test_tree_is_the_whole_project() -> None:
     tree = read_tree()
-    for root in (*PACKAGES, "tests/", "boards/", "firmware/native/", "pyproject.toml", ".ci/run"):
+    other = (
+        "tests/",
+        "boards/",
+        "firmware/native/",
+        "firmware/viper/",
+        "pyproject.toml",
+        ".ci/run",
+    )
+    for root in (*PACKAGES, *other):
         assert any(path.startswith(root) for path in tree), root
