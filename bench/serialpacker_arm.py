@@ -52,7 +52,7 @@ def ours(data):
 # A module that lacks what is looked for in it: then the bytecode is used.
 _NO_VIPER = """
 import sys
-sys.modules["_crc16"] = sys
+sys.modules["_crc16_viper"] = sys
 """
 
 _THEIRS = """

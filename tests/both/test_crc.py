@@ -1,6 +1,8 @@
 """The checksums of frames, however they are computed on this side."""
 
-from moat.micro.proto._crc import crc16, crc32
+from binascii import crc32
+
+from moat.micro.proto._crc16 import crc16
 
 # Data and both checksums; the first is the usual check value.
 TABLE = (

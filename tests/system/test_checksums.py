@@ -13,8 +13,8 @@ SOURCE = (Path(__file__).parents[1] / "both" / "test_crc.py").read_text(encoding
 
 KIND = """
 try:
-    import _crc16
-    print("machine code", crc16 is _crc16.crc16, "end")
+    import _crc16_viper
+    print("machine code", crc16 is _crc16_viper.crc16, "end")
 except ImportError:
     print("bytecode", "end")
 """

@@ -12,7 +12,7 @@ PORTABLE, DEVICE, HOST = "firmware/portable/", "firmware/device/", "host/"
 PACKAGES = (PORTABLE, DEVICE, HOST)
 
 # What a protocol core may import, beside other cores.
-CORE_IMPORTS = {"moat.micro.const", "moat.micro.errors", "msgpack", "struct"}
+CORE_IMPORTS = {"binascii", "moat.micro.const", "moat.micro.errors", "msgpack", "struct"}
 
 # What differs on the two sides, and so is the runtime's: not to be named, not to be imported.
 NOT_NAMED = {"anyio", "asyncio", "machine", "micropython", "trio", "uasyncio"}

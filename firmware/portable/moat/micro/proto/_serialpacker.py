@@ -26,10 +26,10 @@ eleven together, which costs more than another call. Those that run for each fra
 There is no clock in here: the caller watches the gap between chunks while `unsettled` is true.
 """
 
+from binascii import crc32
 from struct import pack_into, unpack_from
 
 from moat.micro.errors import MessageTooLongError
-from moat.micro.proto._crc import crc16, crc32
 
 START = 0xFA
 LONGEST = 32767  # two bytes cannot express more
@@ -72,7 +72,13 @@ class Format:
         self.max_packet = max_packet
         self.one_byte = max_packet if max_packet < 256 else _SHORT  # up to this length
         self.two = max_packet > 255  # may a length have two bytes?
-        self.least = 1 if crc == 16 else 0
+        self.least = 0
+        self.crc16 = None
+        if crc == 16:
+            from moat.micro.proto._crc16 import crc16  # a table, and seldom needed
+
+            self.crc16 = crc16
+            self.least = 1
         self.head = len(self.start) + 1  # bytes before the data, if the length has one
         self.tail = crc // 8
         self.longest = self.head + 1 + max_packet + self.tail
@@ -101,13 +107,13 @@ class Format:
             frame[head - 1] = size >> 7
         size += head  # where the data end
         frame[head:size] = data
-        if self.tail == 2:
-            crc = crc16(data)
-            frame[size] = crc >> 8
-            frame[size + 1] = crc & 255
-        else:
+        if self.crc16 is None:
             crc = crc32(memoryview(frame)[:size])
             pack_into(">I", frame, size, crc)
+        else:
+            crc = self.crc16(data)
+            frame[size] = crc >> 8
+            frame[size + 1] = crc & 255
         return self._marked(frame) if self.mark else frame
 
     def _marked(self, data):
@@ -240,12 +246,12 @@ class Decoder:
         """Return the data from `pos` to `end`, or None: the checksum is wrong."""
         buf = self._buf
         data = buf[pos:end]
-        if self._form.tail == 2:
-            good = crc16(data) == buf[end] << 8 | buf[end + 1]
-            end += 2
-        else:
+        if self._form.crc16 is None:
             good = crc32(memoryview(buf)[self._at : end]) == unpack_from(">I", buf, end)[0]
             end += 4
+        else:
+            good = self._form.crc16(data) == buf[end] << 8 | buf[end + 1]
+            end += 2
         if not good:
             return self._wrong(end - self._at)
         self._at = end

@@ -1,11 +1,9 @@
-"""Checksums of frames. The host's twin uses libraries."""
-
-from binascii import crc32
+"""SerialPacker's CRC-16 on MicroPython. The host's uses a library."""
 
 try:
-    from _crc16 import crc16  # machine code, in images for processors that it is made for
+    from _crc16_viper import crc16  # machine code: see firmware/viper
 except ImportError:
-    from moat.micro.proto._crc_table import TABLE
+    from moat.micro.proto._crc16_table import TABLE
 
     def crc16(data):
         """Return SerialPacker's CRC-16 of `data`: polynomial 0xBAAD, 0xDC07 for b"123456789"."""
@@ -16,4 +14,4 @@ except ImportError:
         return (crc & 0x0F0F) << 4 | crc >> 4 & 0x0F0F
 
 
-__all__ = ("crc16", "crc32")
+__all__ = ("crc16",)

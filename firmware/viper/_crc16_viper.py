@@ -5,7 +5,7 @@ A board's manifest freezes this where mpy-cross can compile for its processor.
 
 import micropython
 
-from moat.micro.proto._crc_table import TABLE as _TABLE
+from moat.micro.proto._crc16_table import TABLE as _TABLE
 
 
 @micropython.viper

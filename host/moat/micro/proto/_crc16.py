@@ -1,12 +1,10 @@
-"""Checksums of frames, at the speed of C. The device's twin has its own."""
+"""SerialPacker's CRC-16 on CPython, at the speed of C. The device has its own."""
 
 from __future__ import annotations
 
-from binascii import crc32
-
 import anycrc
 
-__all__ = ("crc16", "crc32")
+__all__ = ("crc16",)
 
 # It takes the high half of each byte first, which is no order that a CRC library knows. With
 # the halves swapped it is an ordinary reflected one.
