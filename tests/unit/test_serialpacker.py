@@ -118,7 +118,8 @@ def test_text_in_the_middle_of_a_marked_frame(data: bytes, texts: list[bytes]) -
 
 
 def test_marked_text_keeps_its_place() -> None:
-    _, decoder = make({"mark": 0x80})
+    form, decoder = make({"mark": 0x80})
+    assert form.text(b"ab\x80cd") == b"ab\x80\x80cd"
     assert decode(decoder, b"ab\x80\x80cd\x80xe", [100]) == []
     assert decoder.text == b"ab\x80cdxe"
 

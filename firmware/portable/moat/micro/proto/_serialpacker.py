@@ -211,7 +211,7 @@ class Decoder:
         at = buf.find(self._form.start, self._at)
         if at < 0:
             at = len(buf)
-        self._add_text(bytes(memoryview(buf)[self._at : at]))
+        self._add_text(memoryview(buf)[self._at : at])
         self._at = at
         self._need = at + 1
         return at < len(buf)
@@ -323,12 +323,11 @@ class MarkDecoder(Decoder):
         self._pos = 0
 
     def _pick(self):
-        """Hand on what the frame needs, or its start; False: there is nothing of it."""
+        """Hand on what the frame needs, or one byte between frames; False: there is none."""
         raw = self._raw
         end = len(raw)
         pos = self._pos
         mark = self._form.mark
-        start = self._form.start
         want = self._need - len(self._buf)
         found = bytearray()
         while want and pos < end:
@@ -341,12 +340,8 @@ class MarkDecoder(Decoder):
             if pos > end:
                 pos = at
                 break
-            byte = raw[pos - 1 : pos]
-            if self.inside or not start or byte == start:
-                found.extend(byte)
-                want -= 1
-            else:
-                self._add_text(byte)
+            found.append(raw[pos - 1])
+            want -= 1
         self._pos = pos
         if found:
             super().feed(found)
