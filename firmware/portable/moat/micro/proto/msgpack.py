@@ -1,10 +1,16 @@
-"""MsgpackMsgBuf: objects over a byte stream, console text passing through beside them."""
+"""Objects as MessagePack: over a byte stream, beside console text, or one in each block."""
 
 from msgpack import packb, unpackb
 
 from moat.micro import rt
 from moat.micro.const import const
-from moat.micro.errors import InUseError, LinkError, LinkReset, NoConsoleError
+from moat.micro.errors import (
+    InUseError,
+    LinkError,
+    LinkReset,
+    MessageTooLongError,
+    NoConsoleError,
+)
 from moat.micro.proto._msgpack import PREFIX, Decoder
 from moat.micro.proto.stack import StackedMsg
 
@@ -215,3 +221,41 @@ class MsgpackMsgBuf(StackedMsg):
         finally:
             self._writing = False
             self._written.set()
+
+
+class MsgpackMsgBlk(StackedMsg):
+    """Translates structured messages to MessagePack, one in each block of `parent`.
+
+    Console data are the parent's business. A block that is not exactly one message, or exceeds
+    `limit`, is skipped and counted in `errors`.
+
+    Args:
+        parent: the block stream below.
+        limit: bytes of the longest message, both ways.
+    """
+
+    def __init__(self, parent: "Any", limit: int = 4096) -> None:
+        super().__init__(parent)
+        self.errors = 0  # blocks that were skipped since this object was made
+        self._limit = limit
+
+    async def recv(self) -> "Any":
+        """Wait for the next message and return it. Errors are those of the parent's `rcv`."""
+        while True:
+            data = await self.s.rcv()
+            if len(data) <= self._limit:
+                msg = _decode(data)
+                if msg is not _BAD:
+                    return msg
+            self.errors += 1
+
+    def send(self, msg: "Any") -> "Any":
+        """Send one object.
+
+        TypeError: MessagePack cannot express it; MessageTooLongError: it exceeds `limit`, or what
+        the parent takes. Nothing was sent then.
+        """
+        data = packb(msg)
+        if len(data) > self._limit:
+            raise MessageTooLongError("%d bytes, at most %d" % (len(data), self._limit))
+        return self.s.snd(data)
