@@ -18,9 +18,9 @@ from asyncio import Event, Lock, core, sleep_ms
 from time import ticks_add, ticks_diff, ticks_ms
 
 __all__ = (
-    "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError", "asynccontextmanager",
-    "grace_ms", "is_coroutine", "random_bits", "run", "sleep_ms", "ticks_add", "ticks_diff",
-    "ticks_ms", "timeout_ms",
+    "CancelScope", "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError",
+    "asynccontextmanager", "grace_ms", "is_coroutine", "random_bits", "run", "sleep_ms",
+    "ticks_add", "ticks_diff", "ticks_ms", "timeout_ms",
 )  # fmt: skip
 
 TimeoutError = asyncio.TimeoutError  # not an OSError, as it is on the host
@@ -31,7 +31,12 @@ _open = {}  # task -> the innermost scope that it has entered
 
 
 def __getattr__(name):
-    """Make `Queue` when it is first asked for: the stack itself needs none."""
+    """Make what the stack itself does not need when it is first asked for."""
+    if name == "CancelScope":
+        global CancelScope
+        from moat.micro._scope import CancelScope
+
+        return CancelScope
     if name != "Queue":
         raise AttributeError(name)
     global Queue
