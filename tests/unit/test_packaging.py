@@ -174,8 +174,10 @@ def required(extra: str = "") -> set[str]:
 def test_what_the_wheel_imports_it_depends_on() -> None:
     files = {p for root in (PORTABLE, HOST) for p in root.rglob("*.py")}
     for_tests = {p for p in files if p.is_relative_to(HOST / "moat/micro/testing")}
-    assert {"anyio", "msgpack"} <= third_party(files - for_tests) <= required()
+    sync = HOST / "moat/micro/proto/sync.py"
+    assert {"anyio", "msgpack"} <= third_party(files - for_tests - {sync}) <= required()
     assert third_party(for_tests) <= required("testing")
+    assert third_party({sync}) <= required("sync")
 
 
 def test_editable_installation_resolves_both_roots() -> None:

@@ -22,8 +22,9 @@ from moat.micro import rt
 from moat.micro.errors import InUseError, LinkLost
 from moat.micro.proto.fd import FdBuf
 from moat.micro.proto.stack import BaseBuf
+from moat.micro.proto.sync import SyncStream
 
-__all__ = ["AnyioBuf", "ProcessBuf"]
+__all__ = ["AnyioBuf", "ProcessBuf", "SyncStream"]
 
 _EXIT_S = 1.0  # a process that is told to end, or has closed its output, is given this long
 _STDERR_TAIL = 2000
