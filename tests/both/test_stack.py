@@ -1,6 +1,6 @@
 """The base classes of all streams."""
 
-from _helpers import raises, settle
+from _helpers import raises, settle, until
 from _memory import pair
 
 from moat.micro import rt
@@ -157,6 +157,136 @@ async def test_stacked_layers_forward_their_calls_and_the_console():
         assert await s.send(2) == ("send", 2)
         assert await s.crd(3) == ("crd", 3)
         assert await s.cwr(4) == ("cwr", 4)
+
+
+async def test_errors_of_the_layer_below_pass_through_every_call():
+    class Broken(Base):
+        async def _fail(self, arg=None):
+            raise LinkLost(arg)
+
+        rd = wr = rcv = snd = recv = send = crd = cwr = _fail
+
+    for cls, calls in (
+        (StackedBuf, ("rd", "wr", "crd", "cwr")),
+        (StackedBlk, ("rcv", "snd", "crd", "cwr")),
+        (StackedMsg, ("recv", "send", "crd", "cwr")),
+    ):
+        async with cls(cls(Broken())) as s:
+            for call in calls:
+                args = () if call in ("rcv", "recv") else (call,)
+                with raises(LinkLost) as info:
+                    await getattr(s, call)(*args)
+                assert info.exc.args == (args or (None,))
+
+
+async def test_a_layer_that_is_being_opened_is_in_use():
+    gate = rt.Event()
+
+    class Slow(Bottom):
+        @rt.asynccontextmanager
+        async def _ctx(self):
+            await gate.wait()
+            yield self
+
+    s = StackedBuf(Slow())
+    async with rt.TaskGroup() as tg:
+        task = tg.start_soon(_enter, s)
+        await settle()
+        with raises(InUseError):
+            async with s:
+                raise AssertionError
+        gate.set()
+        await settle()
+        task.cancel()
+    async with s:
+        pass
+
+
+async def test_an_override_may_do_something_around_what_its_base_does():
+    class Logged(StackedBuf):
+        @rt.asynccontextmanager
+        async def _ctx(self):
+            log = bottom.log
+            log.append("before")
+            try:
+                async with super()._ctx():
+                    log.append("opened")
+                    yield self
+                    log.append("closing")
+            finally:
+                log.append("after")
+
+    bottom = Bottom()
+    for _ in range(2):
+        async with Logged(bottom) as s:
+            assert await s.rd(1) == ("rd", 1)
+    assert bottom.log == ["before", "enter", "opened", "closing", "leave", "after"] * 2
+
+
+async def test_an_override_may_swallow_an_error():
+    class Calm(StackedBuf):
+        @rt.asynccontextmanager
+        async def _ctx(self):
+            try:
+                async with super()._ctx():
+                    yield self
+            except KeyError:
+                bottom.log.append("caught")
+
+    bottom = Bottom()
+    async with Calm(bottom):
+        raise KeyError
+    with raises(ValueError):
+        async with Calm(bottom):
+            raise ValueError
+    assert bottom.log == ["enter", "leave", "caught", "enter", "leave"]
+
+
+async def test_what_fails_to_close_can_be_opened_again():
+    class Sticky(Bottom):
+        @rt.asynccontextmanager
+        async def _ctx(self):
+            yield self
+            raise OSError(5)
+
+    s = StackedMsg(StackedMsg(Sticky()))
+    for _ in range(2):
+        with raises(OSError):
+            async with s:
+                assert await s.recv() == "recv"
+
+
+async def test_cancelled_while_open_or_closing_it_can_be_opened_again():
+    gate = rt.Event()
+
+    class Slow(Bottom):
+        @rt.asynccontextmanager
+        async def _ctx(self):
+            self.log.append("enter")
+            try:
+                yield self
+                await gate.wait()
+            finally:
+                self.log.append("leave")
+
+    async def use(s, log):
+        async with s:
+            await until(lambda: log[-1] == "go")
+
+    bottom = Slow()
+    s = StackedBuf(bottom)
+    for closing in (False, True):
+        async with rt.TaskGroup() as tg:
+            task = tg.start_soon(use, s, bottom.log)
+            await settle()
+            if closing:
+                bottom.log.append("go")
+                await settle()
+            task.cancel()
+    gate.set()
+    async with s:
+        pass
+    assert bottom.log == ["enter", "leave", "enter", "go", "leave", "enter", "leave"]
 
 
 async def test_without_a_console_reading_and_writing_it_say_so():
