@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moat.micro.errors import LinkLost, LinkReset
+from moat.micro.net.process import ProcessLink
 from moat.micro.proto._reconnect import Backoff
+from moat.micro.proto.reconnect import ReconnectBuf
+from tests.unit.streams import rd
 
 RANDOM = st.integers(0, 2**32 - 1)
 
@@ -80,3 +84,27 @@ def test_the_last_attempt_is_in_time() -> None:
 def test_nonsense_is_refused(args: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="base_ms"):
         Backoff(**args)
+
+
+async def test_a_process_that_dies_is_started_anew() -> None:
+    link = ProcessLink(["cat"])
+    states: list[str] = []
+    s = ReconnectBuf(link, base_ms=1, on_state=lambda state, _exc: states.append(state))
+    async with s:
+        for _ in range(2):
+            await s.wr(b"hello")
+            assert await rd(s) == b"hello"
+            assert link.process is not None
+            link.process.kill()
+            with pytest.raises(LinkReset):
+                await rd(s)
+        await s.wr(b"again")
+        assert await rd(s) == b"again"
+    assert link.process is None
+    assert states == ["opening", "up", "down"] * 2 + ["opening", "up", "closed"]
+
+
+async def test_a_process_that_cannot_be_started_is_an_error_at_once() -> None:
+    with pytest.raises(LinkLost, match="no-such-program"):
+        async with ReconnectBuf(ProcessLink(["no-such-program"])):
+            pass

@@ -25,7 +25,8 @@ class ReconnectBuf(StackedBuf):
     with the new link's data afterwards. A write that is cut raises LinkReset at once. One that
     begins while there is no link waits for it. After giving up, all raise LinkLost.
 
-    Entering waits for the link. Its first error is raised unless `keep_trying`.
+    Entering waits for the link. Its first error is raised unless `keep_trying`. How long an
+    attempt may take is up to `parent`: a connect time-out is its business.
 
     The task that enters `parent` also leaves it: one of our own. It lives as long as our
     context does, and sleeps while all is well. A call that is cancelled stops waiting; the link
