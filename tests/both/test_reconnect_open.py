@@ -1,4 +1,4 @@
-"""ReconnectBuf: opening, giving up, closing, cancelling."""
+"""ReconnectBuf: opening, closing, cancelling."""
 
 from _clock import Clock
 from _commands import App, tree
@@ -11,6 +11,7 @@ from moat.micro.cmd.msg import CmdMsg
 from moat.micro.errors import InUseError, LinkLost, LinkReset
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.proto.reconnect import ReconnectBuf
+from moat.micro.proto.stack import StackedBuf
 
 
 async def test_the_first_error_is_raised():
@@ -52,87 +53,37 @@ async def test_entering_waits_for_the_link_when_asked_to():
     assert link.log == ["enter", "leave"] * 3
 
 
-async def test_delays_grow_to_their_maximum_and_start_anew_after_a_good_time():
-    link = Flaky(None, *[OSError(5) for _ in range(5)])
-    s = ReconnectBuf(link, base_ms=100, factor=3, max_ms=1000, jitter=0)
+async def test_a_task_of_the_layer_below_that_fails_is_a_break():
+    class Watched(StackedBuf):
+        """Breaks when it is told to, though nobody reads or writes."""
+
+        @rt.asynccontextmanager
+        async def _ctx(self):
+            async with self.parent as self.s, rt.TaskGroup() as tg:
+                tg.start_soon(self._watch)
+                yield self
+                tg.cancel()
+
+        async def _watch(self):
+            await broken.wait()
+            broken.clear()
+            raise LinkLost("unplugged")
+
+    broken = rt.Event()
+    link = Flaky()
+    s, states = watched(Watched(link))
     with Clock() as clock:
         async with rt.TaskGroup() as tg, s:
-            link.cut()
-            tg.start_soon(noted, [], rd, s)
-            await until(lambda: clock.sleeping)
-            while not s.connected:
-                await clock.next()
-            assert clock.sleeps == [100, 300, 900, 1000, 1000, 1000]
-            await clock.advance(999)
-            link.cut()
-            tg.start_soon(noted, [], rd, s)
-            await until(lambda: clock.sleeping)
-            await clock.next()
-            await clock.advance(1000)
-            link.cut()
-            tg.start_soon(noted, [], rd, s)
-            await until(lambda: clock.sleeping)
-            assert clock.sleeps[6:] == [1000, 100]
-            tg.cancel()
-
-
-async def test_it_gives_up_after_so_many_attempts():
-    link = Flaky(None, OSError(1), OSError(2), LinkLost("the last"))
-    s, states = watched(link, retries=3)
-    with Clock() as clock:
-        async with rt.TaskGroup() as tg, s:
-            link.cut()
             log = []
             tg.start_soon(noted, log, rd, s)
-            tg.start_soon(noted, log, s.wr, b"waits, or is cut")
+            await until(lambda: link.inside)
+            broken.set()
             await until(lambda: clock.sleeping)
-            while s.state != "lost":
-                await clock.next()
-            await settle()
-            assert len(log) == 2
-            assert LinkLost in log
-            for fn in (s.rd, s.wr, s.crd, s.cwr):
-                with raises(LinkLost) as info:
-                    await fn(bytearray(1))
-                assert "the last" in str(info.exc)
-            assert len(clock.sleeps) == 3
-    assert names(states) == ("opening up down opening down opening down opening down lost closed")
-    async with s:  # it can be used again
-        link.give(b"data")
-        assert await rd(s) == b"data"
-
-
-async def test_it_gives_up_after_so_long_a_time():
-    link = Flaky(None, *[OSError(5) for _ in range(9)])
-    s = ReconnectBuf(link, base_ms=100, jitter=0, give_up_ms=1000)
-    with Clock() as clock:
-        async with s:
-            link.cut()
-            with raises(LinkReset):
-                await s.wr(b"x")
-            await until(lambda: clock.sleeping)
-            while s.state != "lost":
-                await clock.next()
-            assert clock.sleeps == [100, 200, 400, 300]
-            with raises(LinkLost):
-                await rd(s)
-
-
-async def test_entering_gives_up_too():
-    link = Flaky(OSError(1), OSError(2), OSError(3))
-    with Clock() as clock:
-        async with rt.TaskGroup() as tg:
-            log = []
-            tg.start_soon(noted, log, _enter, ReconnectBuf(link, keep_trying=True, retries=2))
-            await until(lambda: clock.sleeping)
+            assert not s.connected
+            assert str(states[-1][1]) == "unplugged"
             await clock.next()
-            await clock.next()
-            assert log == [LinkLost]
-
-
-async def _enter(s):
-    async with s:
-        await rt.Event().wait()
+            assert log == [LinkReset]
+    assert names(states) == "opening up down opening up closed"
 
 
 async def test_leaving_while_it_waits_to_try_again_ends_at_once():

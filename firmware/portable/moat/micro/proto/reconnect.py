@@ -142,15 +142,15 @@ class ReconnectBuf(StackedBuf):
                 self._up(s)
                 try:
                     await self._break.wait()
-                finally:
+                finally:  # a task of the layer below may have failed, and cancelled us
                     self._down(None)
-                await self._vacant()
+                    with rt.CancelScope(shield=True):
+                        await self._vacant()
         except _BROKEN as exc:
             if self._leaving:
                 raise
             if self._cause is None:
                 self._cause = exc
-        await self._vacant()  # when the layer below has ended by itself
         if not self._leaving and self.state != "down":
             self._set("down", self._cause)
 
