@@ -22,6 +22,9 @@ class FdBuf(BaseBuf):
     """
 
     _waiter: Any = None
+    _loop: asyncio.AbstractEventLoop | None = None
+    _inp = _out = -1
+    _name = ""
 
     def _open(self, name: str, inp: int, out: int) -> None:
         """Begin to use the descriptors, which stay the caller's; `name` is for messages."""
@@ -35,8 +38,13 @@ class FdBuf(BaseBuf):
         self._loop = asyncio.get_running_loop() if on_asyncio else None
 
     def _close(self) -> None:
-        """Stop using them; do this before they are closed."""
+        """Stop using them; do this before they are closed. Who waits for them gets LinkLost."""
         self._unwatch()
+        if self._loop is not None and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(anyio.ClosedResourceError())
+        for fd in (self._inp, self._out):
+            if fd >= 0:
+                anyio.notify_closing(fd)
         self._inp = self._out = -1  # the numbers may soon be somebody else's
 
     def _unwatch(self) -> None:
@@ -48,6 +56,8 @@ class FdBuf(BaseBuf):
         """See BaseBuf.rd."""
         if self._waiter is not None:
             raise InUseError("somebody reads already")
+        if self._inp < 0:
+            raise self._lost(anyio.ClosedResourceError())
         if self._kept:
             n = min(len(buf), len(self._kept))
             buf[:n] = self._kept[:n]
@@ -55,7 +65,7 @@ class FdBuf(BaseBuf):
             return n
         try:
             n = await (self._rd_watched(buf) if self._loop is not None else self._rd_any(buf))
-        except OSError as exc:
+        except (OSError, anyio.ClosedResourceError) as exc:
             raise self._lost(exc) from exc
         finally:
             self._waiter = None
@@ -100,6 +110,8 @@ class FdBuf(BaseBuf):
 
     async def wr(self, buf: Any) -> None:
         """See BaseBuf.wr. What a cancelled write has left over goes first in the next one."""
+        if self._out < 0:
+            raise self._lost(anyio.ClosedResourceError())
         self._rest = self._rest + bytes(buf) if self._rest else bytes(buf)
         try:
             while self._rest:
@@ -109,8 +121,9 @@ class FdBuf(BaseBuf):
                     await anyio.wait_writable(self._out)
                 else:
                     self._rest = self._rest[n:]
-        except OSError as exc:
+        except (OSError, anyio.ClosedResourceError) as exc:
             raise self._lost(exc) from exc
 
-    def _lost(self, exc: OSError) -> LinkLost:
-        return LinkLost(f"{self._name}: {exc.strerror}")
+    def _lost(self, exc: Exception) -> LinkLost:
+        why = exc.strerror if isinstance(exc, OSError) else "it is closed"
+        return LinkLost(f"{self._name}: {why}")

@@ -16,7 +16,7 @@ from subprocess import PIPE
 from typing import Any
 
 import anyio
-from anyio.abc import ByteStream, Process
+from anyio.abc import ByteStream, Process, SocketStream, UNIXSocketStream
 
 from moat.micro import rt
 from moat.micro.errors import InUseError, LinkLost
@@ -24,23 +24,32 @@ from moat.micro.proto.fd import FdBuf
 from moat.micro.proto.stack import BaseBuf
 from moat.micro.proto.sync import SyncStream
 
-__all__ = ["AnyioBuf", "ProcessBuf", "SyncStream"]
+__all__ = ["AnyioBuf", "ProcessBuf", "SingleAnyioBuf", "SyncStream"]
 
 _EXIT_S = 1.0  # a process that is told to end, or has closed its output, is given this long
 _STDERR_TAIL = 2000
+_CLOSE_S = 1.0  # for what a stream may have to say at the end, as TLS has
+
+_CLOSED, _BROKEN = "it is closed", "the link is broken"
+_ANYIO_ERRORS = (
+    anyio.BrokenResourceError, anyio.BusyResourceError, anyio.ClosedResourceError,
+    anyio.EndOfStream, OSError,
+)  # fmt: skip
 
 
 class AnyioBuf(BaseBuf):
     """A byte stream over an anyio stream `s`; set that in `_ctx`.
 
     anyio's errors arrive as those of the stack: EOFError at the peer's orderly end, LinkLost
-    when the link is broken or closed, InUseError for a second reader.
+    when the link is broken or closed, InUseError for a second reader or writer.
 
-    A write is never cancelled half-way. asyncio takes all of it at once, or nothing. On trio
-    it is finished first, and when the peer takes no data for `stall_s` seconds the link breaks.
+    A write is never cancelled half-way. TCP on asyncio takes all of it at once, or nothing. Any
+    other stream finishes it first, and when the peer takes no data for `stall_s` seconds the
+    link breaks.
     """
 
     s: ByteStream | Any = None
+    name: str | None = None  # for messages
     stall_s = 30.0
     _reading = False
 
@@ -50,11 +59,11 @@ class AnyioBuf(BaseBuf):
             raise InUseError("somebody reads already")
         self._reading = True
         try:
-            data = await self.s.receive(len(buf))
+            data = await self._stream().receive(len(buf))
         except anyio.EndOfStream:
             raise EOFError from None
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as exc:
-            raise LinkLost(str(exc) or "the link is broken") from exc
+        except _ANYIO_ERRORS as exc:
+            raise self._error(exc) from exc
         finally:
             self._reading = False
         n = len(data)
@@ -63,20 +72,71 @@ class AnyioBuf(BaseBuf):
 
     async def wr(self, buf: Any) -> None:
         """See BaseBuf.wr."""
+        stream = self._stream()
+        data = bytes(buf)  # a cancelled write may be sent later, when `buf` is used again
         try:
-            if _on_asyncio():
-                await self.s.send(buf)
+            if _takes_all(stream):
+                await stream.send(data)
             else:
-                await self._send_all(buf)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as exc:
-            raise LinkLost(str(exc) or "the link is broken") from exc
+                await self._send_all(stream, data)
+        except _ANYIO_ERRORS as exc:
+            raise self._error(exc) from exc
 
-    async def _send_all(self, buf: Any) -> None:
+    async def _send_all(self, stream: ByteStream, data: bytes) -> None:
         with anyio.move_on_after(self.stall_s, shield=True) as scope:
-            await self.s.send(buf)
+            await stream.send(data)
         if scope.cancelled_caught:
-            await self.s.aclose()
-            raise LinkLost(f"the peer has taken no data for {self.stall_s:g} seconds")
+            await anyio.aclose_forcefully(stream)
+            raise self._lost(f"the peer has taken no data for {self.stall_s:g} seconds")
+
+    async def aclose(self) -> None:
+        """Close the stream; who reads or writes gets LinkLost. Does no harm twice."""
+        stream = self.s
+        if stream is not None:
+            self.s = None
+            with anyio.move_on_after(_CLOSE_S, shield=True):
+                await stream.aclose()
+
+    def _stream(self) -> ByteStream:
+        if self.s is None:
+            raise self._lost(_CLOSED)
+        return self.s
+
+    def _error(self, exc: Exception) -> Exception:
+        """Return the stack's error for one of anyio's."""
+        if isinstance(exc, anyio.BusyResourceError):
+            return InUseError(str(exc))
+        if isinstance(exc, anyio.ClosedResourceError):
+            return self._lost(_CLOSED)
+        cause = exc.__cause__ if isinstance(exc.__cause__, OSError) else exc
+        return self._lost((isinstance(cause, OSError) and cause.strerror) or str(cause) or _BROKEN)
+
+    def _lost(self, why: str) -> LinkLost:
+        return LinkLost(f"{self.name}: {why}" if self.name else why)
+
+
+class SingleAnyioBuf(AnyioBuf):
+    """A byte stream over one stream of anyio, say that of a server's client.
+
+    It can be entered once; leaving it closes the stream.
+
+    Args:
+        s: the stream.
+        name: of the peer, for messages.
+    """
+
+    def __init__(self, s: ByteStream, name: str | None = None) -> None:
+        self.s = s
+        self.name = name
+
+    @asynccontextmanager
+    async def _ctx(self) -> AsyncGenerator[SingleAnyioBuf]:
+        if self.s is None:
+            raise self._lost(f"{_CLOSED}, and cannot be opened again")
+        try:
+            yield self
+        finally:
+            await self.aclose()
 
 
 class ProcessBuf(FdBuf):
@@ -201,6 +261,12 @@ def _with_parent(argv: Sequence[str]) -> Sequence[str]:
     if setpriv is None or not _on_asyncio():
         return argv
     return [setpriv, "--pdeathsig", "TERM", "--", *argv]
+
+
+def _takes_all(stream: ByteStream) -> bool:
+    """Whether sending cannot be cancelled half-way."""
+    tcp = isinstance(stream, SocketStream) and not isinstance(stream, UNIXSocketStream)
+    return tcp and _on_asyncio()
 
 
 def _on_asyncio() -> bool:

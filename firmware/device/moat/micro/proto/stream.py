@@ -14,7 +14,9 @@ from moat.micro.proto.stack import BaseBuf
 _PIECE = 256
 _PIECES = 16
 
-__all__ = ("AIOBuf", "FileBuf", "StdioBuf")
+_CLOSED = "it is closed"
+
+__all__ = ("AIOBuf", "FileBuf", "SingleAIOBuf", "StdioBuf")
 
 
 class FileBuf(BaseBuf):
@@ -29,29 +31,45 @@ class FileBuf(BaseBuf):
     """
 
     out = None
+    name = None  # for messages
+    _bytewise = False
+    _reading = False
+    _rest = None  # what a cancelled write has left over; it goes first
+    _poll = None
 
     def __init__(self, bytewise=False):
-        self._reading = False
-        self._rest = None  # what a cancelled write has left over; it goes first
-        self._poll = None
         self._bytewise = bytewise
 
-    async def rd(self, buf):
+    def __aenter__(self):
+        """See Base.__aenter__."""
+        if self._cm is None:
+            self._rest = self._poll = None
+        return BaseBuf.__aenter__(self)
+
+    def rd(self, buf):
         """See BaseBuf.rd."""
+        return self._read(self.s, buf)
+
+    def wr(self, buf):
+        """See BaseBuf.wr."""
+        return self._write(self.out or self.s, buf)
+
+    async def _read(self, s, buf):
         if self._reading:
             raise InUseError("somebody reads already")
         self._reading = True
-        s = self.s
         try:
             while True:
                 yield core._io_queue.queue_read(s)
+                if self.s is None:
+                    raise self._lost(_CLOSED)
                 n = self._some(buf) if self._bytewise else s.readinto(buf)
                 if n:
                     return n
                 if n is not None:
                     raise EOFError
         except OSError as exc:
-            raise LinkLost(str(exc))
+            raise self._lost(exc)
         finally:
             self._reading = False
 
@@ -70,9 +88,7 @@ class FileBuf(BaseBuf):
             n += 1
         return n
 
-    async def wr(self, buf):
-        """See BaseBuf.wr."""
-        s = self.out or self.s
+    async def _write(self, s, buf):
         try:
             if self._rest is None:
                 n = s.write(buf) or 0
@@ -84,32 +100,81 @@ class FileBuf(BaseBuf):
             while n < len(buf):
                 self._rest = bytes(memoryview(buf)[n:])
                 yield core._io_queue.queue_write(s)
+                if self.s is None:
+                    raise self._lost(_CLOSED)
                 n += s.write(self._rest) or 0
             self._rest = None
         except OSError as exc:
-            raise LinkLost(str(exc))
+            raise self._lost(exc)
+
+    def _lost(self, why):
+        return LinkLost("%s: %s" % (self.name, why) if self.name else str(why))
 
 
-class AIOBuf(BaseBuf):
-    """A byte stream over a stream of MicroPython's asyncio; set `s` in `_ctx`."""
+class AIOBuf(FileBuf):
+    """A byte stream over a stream of MicroPython's asyncio; set `s` in `_ctx`.
 
-    async def rd(self, buf):
+    It goes to the socket below at once: asyncio's own buffer, from which a cancelled write
+    would be sent twice, has to be empty.
+    """
+
+    def rd(self, buf):
         """See BaseBuf.rd."""
-        try:
-            n = await self.s.readinto(buf)
-        except OSError as exc:
-            raise LinkLost(str(exc))
-        if not n:
-            raise EOFError
-        return n
+        return self._read(self._sock(), buf)
 
-    async def wr(self, buf):
+    def wr(self, buf):
         """See BaseBuf.wr."""
-        self.s.write(buf)
+        return self._write(self._sock(), buf)
+
+    def _sock(self):
+        if self.s is None:
+            raise self._lost(_CLOSED)
+        return self.s.s
+
+    async def aclose(self):
+        """Close the stream; who reads or writes gets LinkLost. Does no harm twice."""
+        s = self.s
+        if s is None:
+            return
+        self.s = None
+        _wake(s.s)
+        s.close()
+        await s.wait_closed()
+
+
+def _wake(s):
+    """Wake who waits for `s`, which gets closed: its number may soon be another file's."""
+    queue = core._io_queue
+    waiting = queue.map.get(id(s))
+    if waiting is not None:
+        queue._dequeue(s)
+        for task in waiting[:2]:
+            if task is not None:
+                core._task_queue.push(task)
+
+
+class SingleAIOBuf(AIOBuf):
+    """A byte stream over one stream of asyncio, say that of a server's client.
+
+    It can be entered once; leaving it closes the stream.
+
+    Args:
+        s: the stream.
+        name: of the peer, for messages.
+    """
+
+    def __init__(self, s, name=None):
+        self.s = s
+        self.name = name
+
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        if self.s is None:
+            raise self._lost("it is closed, and cannot be opened again")
         try:
-            await self.s.drain()
-        except OSError as exc:
-            raise LinkLost(str(exc))
+            yield self
+        finally:
+            await self.aclose()
 
 
 class StdioBuf(FileBuf):
