@@ -17,8 +17,8 @@ class TargetError(MoatError):
 
 
 _FORMS = (
-    "use emu:BOARD (starts the board's image), process:COMMAND, serial:PATH or the path "
-    "of a serial port"
+    "use emu:BOARD (starts the board's image), process:COMMAND, serial:PATH or the path of a "
+    "serial port, serial:USB-SERIAL-NUMBER, tcp:HOST:PORT, or unix:PATH (a named socket)"
 )
 
 
@@ -27,7 +27,11 @@ def link_to(target: str, *, cwd: str | None = None) -> BaseBuf:
 
     ``emu:BOARD``        the image of this board, in its emulator
     ``process:COMMAND``  a program that speaks on stdin and stdout, quoted as in a shell
-    ``serial:PATH``      a serial port; a bare path will do
+    ``serial:PORT``      a serial port: its path (a bare path will do), or the USB serial number
+                         of the device. ``?NAME=VALUE&…`` behind it: baud (a number); rtscts,
+                         xonxoff, reset, dtr, rts (0 or 1), see SerialLink
+    ``tcp:HOST:PORT``    a TCP server; an IPv6 address as in ``tcp:[::1]:4321``
+    ``unix:PATH``        a named socket
     ``unix``             the same as emu:unix
 
     Args:
@@ -58,13 +62,57 @@ def _emulated(name: str, cwd: str | None) -> BaseBuf:
 
 
 def _process(command: str, cwd: str | None) -> BaseBuf:
-    return ProcessLink(shlex.split(command), cwd=cwd)
+    try:
+        argv = shlex.split(command)
+    except ValueError as exc:
+        raise TargetError(f"process:{command}: {exc}") from None
+    if not argv:
+        raise TargetError("process: what is to be started? Use process:COMMAND")
+    return ProcessLink(argv, cwd=cwd)
 
 
-def _serial(path: str, _cwd: str | None) -> BaseBuf:
+def _serial(port: str, _cwd: str | None) -> BaseBuf:
     from moat.micro.net.serial import SerialLink
 
-    return SerialLink(path)
+    port, _, query = port.partition("?")
+    options = dict[str, int]()
+    for item in query.split("&") if query else ():
+        name, _, value = item.partition("=")
+        is_good = value in ("0", "1") if name != "baud" else value.isdecimal() and int(value) > 0
+        if name not in _SERIAL or not is_good:
+            raise TargetError(
+                f"serial:{port}?{query}: cannot use '{item}'; "
+                "use baud=NUMBER, and rtscts, xonxoff, reset, dtr, rts with =0 or =1, between '&'"
+            )
+        options[name] = int(value)
+    baudrate = options.pop("baud", 115200)
+    return SerialLink(port, baudrate, **{name: bool(on) for name, on in options.items()})
 
 
-_KINDS = {"emu": _emulated, "process": _process, "serial": _serial}
+def _tcp(where: str, _cwd: str | None) -> BaseBuf:
+    from moat.micro.net.net import NetLink
+
+    host, _, port = where.rpartition(":")
+    in_brackets = host.startswith("[") and host.endswith("]")
+    if in_brackets:
+        host = host[1:-1]
+    is_port = port.isdecimal() and 0 < int(port) < 65536
+    if not host or not is_port or (":" in host and not in_brackets):
+        raise TargetError(
+            f"tcp:{where}: use tcp:HOST:PORT with a port from 1 to 65535; "
+            "an IPv6 address is put in brackets, as in tcp:[::1]:4321"
+        )
+    return NetLink(host, int(port))
+
+
+def _unix(path: str, _cwd: str | None) -> BaseBuf:
+    from moat.micro.net.unix import UnixLink
+
+    return UnixLink(path)
+
+
+_SERIAL = {"baud", "dtr", "reset", "rts", "rtscts", "xonxoff"}
+
+_KINDS = {
+    "emu": _emulated, "process": _process, "serial": _serial, "tcp": _tcp, "unix": _unix,
+}  # fmt: skip
