@@ -5,10 +5,13 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 import pytest
 
+from moat.micro.boards import load
 from tools.docs import block, blocks
 
 ROOT = Path(__file__).parents[2]
@@ -66,8 +69,8 @@ def test_readme_shell() -> None:
 
 def test_every_example_is_run_here() -> None:
     assert len(blocks(README)) == 2
-    assert len(blocks(GUIDE)) == 6
-    for file, n in ((README, 2), (GUIDE, 6)):
+    assert len(blocks(GUIDE)) == 7
+    for file, n in ((README, 2), (GUIDE, 7)):
         assert len(re.findall(r"^```\w", file.read_text(), re.MULTILINE)) == n
 
 
@@ -98,6 +101,22 @@ def test_guide_program(tmp_path: Path) -> None:
     stdout, stderr = run(MOAT_SAT, "-d", "unix", "run", file, cwd=tmp_path)
     assert stdout == ""
     assert stderr == "top level\nstep 0\nstep 1\nstep 2\n"
+
+
+def test_guide_server(counter: Path) -> None:
+    write(counter, "main.py", block(GUIDE, "main.py with a server"))
+    image = load("unix").image_path
+    with subprocess.Popen([image], cwd=counter, stdin=PIPE, stdout=DEVNULL) as device:
+        try:
+            for _ in range(500):
+                if (counter / "counter.sock").exists():
+                    break
+                time.sleep(0.01)
+            moat_sat = [MOAT_SAT, "-d", "unix:counter.sock"]
+            assert run(*moat_sat, "call", "counter.add", "2", cwd=counter)[0] == "2\n"
+            assert run(*moat_sat, "call", "counter.add", cwd=counter)[0] == "3\n"
+        finally:
+            device.kill()
 
 
 def test_guide_pytest(counter: Path) -> None:
