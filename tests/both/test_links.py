@@ -74,7 +74,7 @@ class Sink:
 
 
 async def test_more_than_fits_waits_until_it_is_read():
-    for n in range(3):
+    for n in range(len(servers(None))):
         sink = Sink()
         server = servers(sink.serve)[n]
         async with server, link_to(server) as link, rt.TaskGroup() as tasks:
@@ -90,7 +90,7 @@ async def test_more_than_fits_waits_until_it_is_read():
 
 
 async def test_a_cancelled_write_leaves_no_part_behind():
-    for n in range(3):
+    for n in range(len(servers(None))):
         sink = Sink()
         server = servers(sink.serve)[n]
         async with server, link_to(server) as link, rt.TaskGroup() as tasks:
