@@ -100,9 +100,8 @@ class ReconnectBuf(StackedBuf):
         self._leaving = True
         self._why = "the stream was closed on this side"
         try:
-            if (
-                self.s is not None
-            ):  # then the layer below is left in peace, if we are not cancelled
+            # The layer below is left in peace, if we are not cancelled.
+            if self.s is not None:
                 self._down(None)
                 await self._done.wait()
         finally:
