@@ -54,6 +54,9 @@ class Bottom(Base):
     async def cwr(self, buf):
         return "cwr", buf
 
+    async def flush(self):
+        return "flush"
+
 
 async def test_entering_twice_is_an_error_and_harmless():
     bottom = Bottom()
@@ -146,16 +149,19 @@ async def test_stacked_layers_forward_their_calls_and_the_console():
         assert await s.rd(1) == ("rd", 1)
         assert await s.wr(2) == ("wr", 2)
         assert await s.crd(3) == ("crd", 3)
+        assert await s.flush() == "flush"
         assert await s.cwr(4) == ("cwr", 4)
     async with StackedBlk(bottom) as s:
         assert await s.rcv() == "rcv"
         assert await s.snd(2) == ("snd", 2)
         assert await s.crd(3) == ("crd", 3)
+        assert await s.flush() == "flush"
         assert await s.cwr(4) == ("cwr", 4)
     async with StackedMsg(StackedMsg(bottom)) as s:
         assert await s.recv() == "recv"
         assert await s.send(2) == ("send", 2)
         assert await s.crd(3) == ("crd", 3)
+        assert await s.flush() == "flush"
         assert await s.cwr(4) == ("cwr", 4)
 
 
@@ -287,6 +293,11 @@ async def test_cancelled_while_open_or_closing_it_can_be_opened_again():
     async with s:
         pass
     assert bottom.log == ["enter", "leave", "enter", "go", "leave", "enter", "leave"]
+
+
+async def test_what_knows_nothing_of_delivery_flushes_at_once():
+    async with StackedBuf(BaseBuf()) as s:
+        assert await s.flush() is None
 
 
 async def test_without_a_console_reading_and_writing_it_say_so():

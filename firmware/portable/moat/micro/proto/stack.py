@@ -71,6 +71,13 @@ class Base:
         raise NoConsoleError(type(self).__name__)
 
 
+    async def flush(self) -> None:
+        """Wait until the peer has what was sent, where that can be known; else return at once.
+
+        LinkLost, LinkReset: it may not have all of it, see LinkError.fate.
+        """
+
+
 class BaseBuf(Base):
     """A byte stream at the bottom of a stack; override rd, wr and _ctx."""
 
@@ -130,6 +137,11 @@ class Stacked(Base):
     def cwr(self, buf: "Any") -> "Any":
         """Forward to the layer below."""
         return self.s.cwr(buf)
+
+
+    def flush(self) -> "Any":
+        """Forward to the layer below."""
+        return self.s.flush()
 
 
 class StackedBuf(Stacked):
