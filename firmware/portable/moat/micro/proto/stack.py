@@ -70,7 +70,6 @@ class Base:
         """Write `buf` as console bytes, never into the middle of a message."""
         raise NoConsoleError(type(self).__name__)
 
-
     async def flush(self) -> None:
         """Wait until the peer has what was sent, where that can be known; else return at once.
 
@@ -137,7 +136,6 @@ class Stacked(Base):
     def cwr(self, buf: "Any") -> "Any":
         """Forward to the layer below."""
         return self.s.cwr(buf)
-
 
     def flush(self) -> "Any":
         """Forward to the layer below."""
