@@ -17,6 +17,7 @@ from typing import Any
 
 from moat.micro import rt
 from moat.micro.cmd.msg import CmdMsg
+from moat.micro.cmd.path import P, dotted
 from moat.micro.cmd.stream import Stream
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.errors import LinkLost
@@ -24,7 +25,7 @@ from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.proto.stack import BaseBuf
 from moat.micro.target import link_to
 
-__all__ = ["Call", "Command", "Device", "connect"]
+__all__ = ["Call", "Command", "Device", "P", "connect"]
 
 # What a host can afford.
 _LIMIT = 1 << 20
@@ -36,7 +37,9 @@ _GAP_MS = 1000
 class Call:
     """A call that has not been made yet: await it, or enter it as a stream."""
 
-    def __init__(self, cmd: CmdMsg, path: list[Any], args: tuple[Any, ...], kw: dict[str, Any]):
+    def __init__(
+        self, cmd: CmdMsg, path: list[Any] | str, args: tuple[Any, ...], kw: dict[str, Any]
+    ):
         self._cmd = cmd
         self._path = path
         self._args = args
@@ -76,7 +79,7 @@ class Command:
         return Call(self._cmd, list(self._path), args, kw)
 
     def __repr__(self) -> str:
-        return f"<command {'.'.join(str(p) for p in self._path)}>"
+        return f"<command {dotted(self._path)}>"
 
 
 class Device(Command):
@@ -85,9 +88,14 @@ class Device(Command):
     def __init__(self, cmd: CmdMsg) -> None:
         super().__init__(cmd, ())
 
-    def call(self, path: Sequence[Any], *args: Any, **kw: Any) -> Call:
-        """Call, or stream from, the command at `path`, a list of names."""
-        return Call(self._cmd, list(path), args, kw)
+    def call(self, path: Sequence[Any] | str | P, *args: Any, **kw: Any) -> Call:
+        """Call, or stream from, the command at `path`.
+
+        `path` is a list of items, a dotted path such as P("sys.ping"), or a string whose letters
+        lead from level to level, see Dispatch.find.
+        """
+        items = path.items if isinstance(path, P) else path
+        return Call(self._cmd, items if isinstance(items, str) else list(items), args, kw)
 
 
 def _to_stderr(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from moat.micro.cli._session import with_device
-from moat.micro.device import Device
+from moat.micro.device import Device, P
 
 
 def _value(text: str) -> Any:
@@ -41,11 +41,11 @@ def _as_json(value: Any) -> Any:
 @click.argument("arguments", nargs=-1, metavar="[VALUE | NAME=VALUE]...")
 @click.pass_context
 def command(ctx: click.Context, path: str, arguments: tuple[str, ...]) -> None:
-    """PATH is dotted, as in sys.ping; a VALUE is JSON, or else a text."""
+    """PATH is dotted, as in sys.ping or adc.0.read; a VALUE is JSON, or else a text."""
     args, kw = parse(arguments)
 
     async def work(dev: Device) -> None:
-        result = await dev.call(path.split("."), *args, **kw)
+        result = await dev.call(P(path), *args, **kw)
         click.echo(json.dumps(result, default=_as_json))
 
     with_device(ctx, work)

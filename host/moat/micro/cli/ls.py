@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
 from moat.micro.cli._session import with_device
-from moat.micro.device import Device
+from moat.micro.device import Device, P
 from moat.micro.errors import LinkError
 
 
-async def _fill(tree: Tree, dev: Device, path: list[str]) -> None:
+async def _fill(tree: Tree, dev: Device, path: list[Any]) -> None:
     try:
         here = await dev.call([*path, "dir_"])
     except LinkError:
@@ -37,7 +39,7 @@ def command(ctx: click.Context, path: str) -> None:
 
     async def work(dev: Device) -> None:
         tree = Tree(path or ctx.obj["device"])
-        await _fill(tree, dev, path.split(".") if path else [])
+        await _fill(tree, dev, P(path).items if path else [])
         Console().print(tree)
 
     with_device(ctx, work)

@@ -151,7 +151,7 @@ class Requests:
     def _call(self, _kind, msg):
         ident, path = msg[1], msg[2]
         credit = msg[4] if len(msg) > 4 else None
-        if not isinstance(ident, int) or not isinstance(path, list) or ident in self.served:
+        if not isinstance(ident, int) or not isinstance(path, (list, str)) or ident in self.served:
             raise ValueError
         if credit is not None and not isinstance(credit, int):
             raise ValueError
@@ -197,7 +197,7 @@ class Requests:
     # ---- at the caller
 
     def call(
-        self, call: "Any", path: "list[Any]", data: bytes, credit: "int | None" = None
+        self, call: "Any", path: "Any", data: bytes, credit: "int | None" = None
     ) -> "tuple[int, list[Any]]":
         """Return id and message of a call; `call` comes back in the events for it.
 
@@ -208,7 +208,7 @@ class Requests:
         """
         if not self.open:
             raise LinkLost("no session with the peer")
-        self._check(len(data) + _size(path))
+        self._check(len(data) + (4 * len(path) if isinstance(path, str) else _size(path)))
         ident = self._free_id()
         self.calls[ident] = call
         msg = [CALL, ident, path]

@@ -158,8 +158,8 @@ class CmdMsg(Base):
 
     # ---- for callers
 
-    async def call(self, path: "list[Any]", *args: "Any", **kw: "Any") -> "Any":
-        """Run a command of the peer and return its result.
+    async def call(self, path: "Any", *args: "Any", **kw: "Any") -> "Any":
+        """Run a command of the peer and return its result; `path` as for Dispatch.find.
 
         Cancelling this cancels the command. Raises what the command raised if its type is
         known here, else RemoteError; NotFoundError, ArgumentError, BusyError: it was not run;
@@ -179,7 +179,7 @@ class CmdMsg(Base):
 
         return decode(call.data)
 
-    def stream(self, path: "list[Any]", *args: "Any", **kw: "Any") -> "Stream":
+    def stream(self, path: "Any", *args: "Any", **kw: "Any") -> "Stream":
         """Run a streaming command of the peer; returns a Stream to be used as context."""
         from moat.micro.cmd.stream import Stream
 
@@ -188,7 +188,7 @@ class CmdMsg(Base):
     def start(
         self,
         call: "Any",
-        path: "list[Any]",
+        path: "Any",
         args: "tuple[Any, ...]",
         kw: "dict[str, Any]",
         credit: "int | None",

@@ -76,33 +76,39 @@ class DirCmd(BaseCmd):
 class Dispatch(DirCmd):
     """The root of a tree."""
 
-    def find(self, path: "list[Any]", streaming: bool = False) -> "Any":
-        """Return the method that `path`, a list of names, leads to.
+    def find(self, path: "Any", streaming: bool = False) -> "Any":
+        """Return the method that `path` leads to.
+
+        A list has an item for each level. A string is looked at level by level: where all that
+        is left of it is the name of a command, that is it; else its first letter leads on.
 
         NotFoundError: names the first item that does not exist, and what does.
         """
         if not path:
             raise NotFoundError("the path is empty")
-        node = self
-        for i in range(len(path) - 1):
-            below = node.child(path[i])
-            if below is None:
-                raise _missing(path, i, node.children())
-            node = below
         prefix = _STREAM if streaming else _COMMAND
-        name = path[-1]
-        method = getattr(node, prefix + name, None) if isinstance(name, str) else None
-        if method is None:
-            raise _missing(path, len(path) - 1, node.names(prefix) + node.children())
-        return method
+        word = isinstance(path, str)
+        end = len(path) - 1
+        node = self
+        i = 0
+        while True:
+            name = path[i:] if word else path[i]
+            if word or i == end:
+                method = getattr(node, prefix + name, None) if isinstance(name, str) else None
+                if method is not None:
+                    return method
+            below = node.child(path[i]) if i < end else None
+            if below is None:
+                break
+            node = below
+            i += 1
+        raise self._missing(path, i, node, [] if i < end and not word else node.names(prefix))
 
+    def _missing(self, path, i, node, names):
+        from moat.micro.cmd.path import dotted, missing  # for people, when something is wrong
 
-def _missing(path, i, exists):
-    where = ".".join([str(p) for p in path[:i]])
-    return NotFoundError(
-        "no '%s'%s; there is: %s"
-        % (path[i], " in '%s'" % where if where else "", ", ".join(sorted(exists)))
-    )
+        name = path[i:] if isinstance(path, str) else path[i]
+        return missing(name, dotted(path[:i]), names + node.children())
 
 
 def _load(spec):

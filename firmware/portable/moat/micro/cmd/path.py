@@ -1,0 +1,117 @@
+"""Dotted paths, and what is said about one that leads nowhere.
+
+A path on the wire is a list of items, strings and integers, or one string without dots whose
+letters lead from level to level (Dispatch.find). A dotted path is for people.
+"""
+
+from moat.micro.const import const
+from moat.micro.errors import NotFoundError
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+
+class P:
+    r"""A dotted path: ``P("adc.0.read")`` is the list ``["adc", 0, "read"]``.
+
+    Digits are an integer. An item in double quotes is taken as it is, with \\" and \\\\ for
+    these two: ``P('a."x.y"."7"')`` is ``["a", "x.y", "7"]``.
+
+    ValueError: an item is empty, or a quote is not closed.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.items: "list[Any]" = _parse(text)
+
+    def __str__(self) -> str:
+        return dotted(self.items)
+
+    def __repr__(self) -> str:
+        return "P(%r)" % str(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, P) and other.items == self.items
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def _parse(text):
+    items = []
+    at = 0
+    while True:
+        if text[at : at + 1] == '"':
+            item, at = _quoted(text, at + 1)
+        else:
+            end = text.find(".", at)
+            end = len(text) if end < 0 else end
+            item = text[at:end]
+            at = end
+            if not item or '"' in item:
+                raise ValueError("%r is no path: an item is empty or has a quote in it" % text)
+            if _is_number(item):
+                item = int(item)
+        items.append(item)
+        if at == len(text):
+            return items
+        if text[at] != ".":
+            raise ValueError("%r is no path: a dot has to follow a quoted item" % text)
+        at += 1
+
+
+def _quoted(text, at):
+    item = ""
+    while text[at : at + 1] != '"':
+        if text[at : at + 1] == "\\":
+            at += 1
+        if at >= len(text):
+            raise ValueError("%r is no path: a quote is not closed" % text)
+        item += text[at]
+        at += 1
+    return item, at + 1
+
+
+def _is_number(item):
+    digits = item[1:] if item[0] == "-" else item
+    return digits.isdigit() and (digits[0] != "0" or len(digits) == 1)
+
+
+def dotted(items: "Any") -> str:
+    """Return the path for people to read; P makes the same list of it."""
+    if isinstance(items, str):
+        return items
+    return ".".join([_item(x) for x in items])
+
+
+def _item(x):
+    if isinstance(x, str) and (not x or "." in x or '"' in x or "\\" in x or _is_number(x)):
+        return '"%s"' % x.replace("\\", "\\\\").replace('"', '\\"')
+    return str(x)
+
+
+def missing(what: "Any", where: str, exists: "list[Any]") -> NotFoundError:
+    """Return the error for an item that does not exist at `where`; near matches come first."""
+    name = str(what)
+    names = sorted([str(x) for x in exists])
+    far = [(_edits(name, x), x) for x in names]
+    first = [x for n, x in sorted(far) if 2 * n <= max(2, len(name))]
+    return NotFoundError(
+        "no '%s'%s; there is: %s"
+        % (
+            what,
+            " in '%s'" % where if where else "",
+            ", ".join(first + [x for x in names if x not in first]),
+        )
+    )
+
+
+def _edits(a, b):
+    """Return how many letters have to be changed, added or removed (Levenshtein)."""
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a):
+        left = row[0]
+        row[0] = i + 1
+        for j, y in enumerate(b):
+            left, row[j + 1] = row[j + 1], min(left + (x != y), row[j] + 1, row[j + 1] + 1)
+    return row[-1]
