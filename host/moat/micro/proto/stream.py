@@ -52,6 +52,33 @@ class AnyioBuf(BaseBuf):
     name: str | None = None  # for messages
     stall_s = 30.0
     _reading = False
+    _ahead = b""  # what has been read for the next `rd`
+
+    async def __aenter__(self) -> Any:
+        """See Base. What arrives is bounded from the start."""
+        if self._cm is None:
+            self._ahead = b""
+        opened = await super().__aenter__()
+        try:
+            if isinstance(self.s, SocketStream):
+                await self._hold_back()
+        except BaseException as exc:
+            await self.__aexit__(type(exc), exc, exc.__traceback__)
+            raise
+        return opened
+
+    async def _hold_back(self) -> None:
+        """Have the socket read no more than is asked for.
+
+        On asyncio one that was accepted or wrapped reads ahead without a limit, until the first
+        receive() that had to wait has ended.
+        """
+        try:
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                self._ahead = await self.s.receive()  # the data may be faster
+        except _ANYIO_ERRORS:
+            return  # `rd` will meet it again
 
     async def rd(self, buf: Any) -> int:
         """See BaseBuf.rd."""
@@ -59,15 +86,17 @@ class AnyioBuf(BaseBuf):
             raise InUseError("somebody reads already")
         self._reading = True
         try:
-            data = await self._stream().receive(len(buf))
+            stream = self._stream()
+            data = self._ahead or await stream.receive(len(buf))
         except anyio.EndOfStream:
             raise EOFError from None
         except _ANYIO_ERRORS as exc:
             raise self._error(exc) from exc
         finally:
             self._reading = False
-        n = len(data)
-        buf[:n] = data
+        n = min(len(data), len(buf))
+        buf[:n] = data[:n]
+        self._ahead = data[n:]
         return n
 
     async def wr(self, buf: Any) -> None:
