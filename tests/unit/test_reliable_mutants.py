@@ -41,7 +41,7 @@ MUTANTS = {
         "_reliable", "return self.sender.blocked or not self._handshake.confirmed",
         "return self.sender.blocked"),
     "numbers wrap at the window": (
-        "_reliable", "self.receiver.put(frame[4], frame[5], now)",
+        "_reliable", "self.receiver.put(frame[4] | 0, frame[5], now)",
         ("self.receiver.put(self.receiver.next + (frame[4] - self.receiver.next)"
         " % self._options.window, frame[5], now)")),
     "duplicates are delivered": (

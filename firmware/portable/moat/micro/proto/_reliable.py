@@ -236,11 +236,12 @@ class Reliable:
         if n < 4:
             raise TypeError
         ack, room, bits = frame[1:4]
-        if ack < 0 or room < 0 or bits < 0:
+        if ack | room | bits < 0:  # TypeError also when one of them is no integer
             raise TypeError
         self.sender.acked(ack, room, bits, now)
         if n > 5:
-            self.receiver.put(frame[4], frame[5], now)
+            # Of integers there are as many as the window has; of fractions there is no end.
+            self.receiver.put(frame[4] | 0, frame[5], now)
         elif n == 5:
             self.receiver.ack_now(now)
 
