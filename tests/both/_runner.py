@@ -11,9 +11,8 @@ import asyncio
 import gc
 import io
 import json
+import os
 import sys
-
-_HERE = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 
 
 def _report(kind, test, text=""):
@@ -54,8 +53,8 @@ def _call(rt, fn):
 
 
 def _main(module, tests):
-    # Only the frozen modules and the tests themselves: never the source tree.
-    sys.path[:] = [_HERE, ".frozen"]
+    # Only the frozen modules, the tests and their helpers: never the source tree.
+    sys.path[:] = os.getenv("MICROPYPATH").split(":")
     from moat.micro import rt
 
     background = _Background()

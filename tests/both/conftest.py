@@ -110,7 +110,7 @@ class DeviceRun:
 def _run_process(path, tests):
     """Run `tests` in a process until it ends; yield (test, text, output) of at least one."""
     current, output, ended = None, "", 0
-    with _Process([_IMAGE, _HERE / "_runner.py", path.stem, *tests], path.parent) as proc:
+    with _Process(path, tests) as proc:
         for kind, test, text in proc.reports():
             if kind == "print":
                 output += text
@@ -129,11 +129,16 @@ def _run_process(path, tests):
 class _Process:
     """A MicroPython process whose reports are read, with a limit to the time between them."""
 
-    def __init__(self, cmd, cwd):
-        env = {**os.environ, "MICROPYPATH": ".frozen"}
+    def __init__(self, path, tests):
+        cmd = [_IMAGE, _HERE / "_runner.py", path.stem, *tests]
+        # The tests, the frozen modules, the part of the test kit that MicroPython understands.
+        folders = [path.parent, _HERE, ".frozen", _ROOT / "host" / "moat" / "micro" / "testing"]
+        env = {**os.environ, "MICROPYPATH": ":".join(map(str, folders))}
         self._out, out = os.pipe()
         null = subprocess.DEVNULL
-        self._proc = subprocess.Popen(cmd, cwd=cwd, env=env, stdin=null, stdout=out, stderr=out)
+        self._proc = subprocess.Popen(
+            cmd, cwd=path.parent, env=env, stdin=null, stdout=out, stderr=out
+        )
         os.close(out)
         self._deadline = time.monotonic() + _LIMIT_S
         self._late = False

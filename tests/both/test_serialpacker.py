@@ -235,6 +235,8 @@ async def test_the_end_of_the_stream_reaches_both_readers():
     assert found == [b"1", "end"]
     assert text == b"some text<end>"
     async with m:
+        async with b:
+            pass
         with raises(EOFError):
             await m.rcv()
         with raises(EOFError):

@@ -75,7 +75,8 @@ def test_exits():
     sys.exit(1)
 
 def test_at_the_end():
-    assert sys.path[-1] == ".frozen" if DEVICE else True
+    assert sys.path[2] == ".frozen" if DEVICE else True
+    assert not DEVICE or "firmware" not in "".join(sys.path)
 '''
 
 
