@@ -1,0 +1,6 @@
+"""The contract of BaseBuf, with every class that has it; see _suite.py."""
+
+from _suite import suite_of
+
+tests, HOST_ONLY, DEVICE_ONLY = suite_of("Buf")
+globals().update(tests)
