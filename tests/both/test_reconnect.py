@@ -255,6 +255,17 @@ async def test_a_write_cancelled_without_a_link_sends_nothing():
             assert link.sent == b"new"
 
 
+async def test_flush_does_not_wait_for_a_link():
+    link = Flaky()
+    async with ReconnectBuf(link) as s:
+        await s.flush()
+        link.fault = LinkLost("lost")
+        with raises(LinkReset):
+            await s.wr(b"x")
+        assert not s.connected
+        await s.flush()
+
+
 async def test_the_console_of_the_link_goes_on():
     link = Flaky()
     with Clock() as clock:

@@ -234,6 +234,9 @@ class ReconnectBuf(StackedBuf):
         if await self._call(s.cwr, buf) is _CUT:
             raise LinkReset("the link broke while this was written")
 
+    async def flush(self) -> None:
+        """Return at once: what a link that broke has delivered, nobody knows."""
+
     async def _linked(self):
         """Wait for a link."""
         while self.s is None:
