@@ -81,7 +81,7 @@ async def test_a_message_that_stops_is_given_up_after_the_gap():
         a.inject(frame("next"))
         await until(lambda: len(found) == 2)
         assert m.errors == 3
-        assert not m.inside
+        assert not m.look_ahead().unsettled()
         tg.cancel()
     assert found == ["inside", "next"]
 
@@ -109,7 +109,7 @@ async def test_a_loop_that_is_blocked_is_no_silence_on_the_line():
         tg.start_soon(recv_all, m, found)
         for i in range(3):
             a.inject(data[:5])
-            await until(lambda: m.inside)
+            await until(lambda: m.look_ahead().unsettled())
             start = rt.ticks_ms()
             while rt.ticks_diff(rt.ticks_ms(), start) < 50:
                 pass
@@ -287,7 +287,7 @@ async def test_garbage_never_stops_the_reader():
     async with rt.TaskGroup() as tg, MsgpackMsgBuf(a, limit=200, gap_ms=20) as m, b:
         tg.start_soon(recv_all, m, found)
         a.inject(noise)
-        await until(lambda: not a.inp.data and not m.inside)
+        await until(lambda: not a.inp.data and not m.look_ahead().unsettled())
         a.inject(frame("good"))
         await until(lambda: found and found[-1] == "good")
         assert m.errors > 10
@@ -304,6 +304,6 @@ async def test_entered_again_it_starts_afresh():
             await settle()
             task.cancel()
         async with m:
-            assert not m.inside
+            assert not m.look_ahead().unsettled()
             a.inject(frame("new"))
             assert await m.recv() == "new"

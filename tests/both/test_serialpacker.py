@@ -8,7 +8,7 @@ from moat.micro import rt
 from moat.micro.errors import InUseError, LinkLost, LinkReset, MessageTooLongError, NoConsoleError
 from moat.micro.proto._serialpacker import Format
 from moat.micro.proto.serialpacker import SerialPackerBlkBuf, SerialPackerBlock
-from moat.micro.proto.stack import StackedBlk
+from moat.micro.proto.stack import Stacked
 
 OPTIONS = (
     {},
@@ -36,7 +36,9 @@ async def rcv_all(m, found):
 
 def test_both_names_are_of_one_block_stream():
     assert SerialPackerBlock is SerialPackerBlkBuf
-    assert issubclass(SerialPackerBlkBuf, StackedBlk)
+    assert issubclass(SerialPackerBlkBuf, Stacked)
+    assert hasattr(SerialPackerBlkBuf, "rcv")
+    assert hasattr(SerialPackerBlkBuf, "snd")
 
 
 async def test_blocks_arrive_in_order_whatever_the_options_and_chunks():
@@ -165,8 +167,8 @@ async def test_a_lone_mark_is_given_up_after_max_idle():
     async with rt.TaskGroup() as tg, SerialPackerBlkBuf(a, max_idle=20, mark=0x1B) as m, b:
         tg.start_soon(rcv_all, m, found)
         a.inject(b"\x1b")
-        await until(m._decoder.unsettled)
-        await until(lambda: not m._decoder.unsettled())
+        await until(lambda: m.look_ahead().unsettled())
+        await until(lambda: not m.look_ahead().unsettled())
         a.inject(frame(b"next", mark=0x1B))
         await until(lambda: found)
         tg.cancel()
@@ -196,7 +198,7 @@ async def test_a_loop_that_is_blocked_is_no_silence_on_the_line():
         tg.start_soon(rcv_all, m, found)
         for i in range(3):
             a.inject(data[:5])
-            await until(lambda: m._decoder.inside)
+            await until(lambda: m.look_ahead().inside)
             start = rt.ticks_ms()
             while rt.ticks_diff(rt.ticks_ms(), start) < 50:
                 pass

@@ -230,7 +230,7 @@ def test_frame_example(name: str) -> None:
         elif what == "errors":
             assert decoder.errors == int(rest)
     assert frames == []
-    assert not decoder.unsettled()
+    assert not decoder.inside
 
 
 def test_the_defaults_of_frames() -> None:

@@ -340,11 +340,11 @@ def test_the_rest_of_a_failed_message_holds_no_ctrl_c(head, rest, sizes):
     _, decoder = decode(MARK + head + b"\xa0" + rest + b"\x03", sizes)
     assert decoder.errors == 1
     assert not decoder.ctrl_c
-    assert decoder.unsettled
+    assert decoder.unsettled()
     decoder.expire()
     assert spans(decoder) == []
     assert not decoder.ctrl_c
-    assert not decoder.unsettled
+    assert not decoder.unsettled()
 
 
 @given(st.binary(max_size=100))

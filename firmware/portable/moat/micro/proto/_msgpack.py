@@ -6,18 +6,16 @@ data like any other. Everything outside of messages is console text.
 
 Where a message starts and the peer dies, or the line damages it, the rest of the stream must
 not be lost: when the bytes are no MessagePack, announce more than `limit` bytes, or stop
-coming (`expire`), reading starts again at the byte behind the failed prefix. Until the next
-silence nothing counts as Ctrl-C then: it may still be the rest of that message.
+coming (`expire`), reading starts again at the byte behind the failed prefix.
 
 Input can be made such that hundreds of its bytes seem to begin a message, up to its end.
 Looking for a good one shall not take for ever: when the failed ones have cost too much, all is
 dropped up to the next silence. Random bytes are far from that.
-
-There is no clock in here: the caller watches the gap between chunks while `unsettled` is true.
 """
 
+from moat.micro.proto._framed import BaseDecoder
+
 PREFIX = 0xC1
-_CTRL_C = 3
 _VAIN = 2  # objects stepped over in vain, per byte of `limit`
 
 # For the types 0xC0 to 0xDF: bytes of the type, its length field and whatever has a fixed
@@ -26,8 +24,8 @@ _HEAD = b"\1\0\1\1\2\3\5\3\4\6\5\x09\2\3\5\x09\2\3\5\x09\3\4\6\x0a\x12\2\3\5\3\5
 _SIZE = b"\0\0\0\0\1\2\4\1\2\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\2\4\2\4\2\4"
 
 
-class Decoder:
-    """Feed it chunks; `next` returns messages, `text` collects the console.
+class Decoder(BaseDecoder):
+    """Returns messages; see BaseDecoder.
 
     Args:
         limit: bytes of the longest message, without its prefix.
@@ -36,76 +34,37 @@ class Decoder:
     """
 
     def __init__(self, limit: int, prefix: "int | None" = PREFIX, console: int = 1024) -> None:
-        self.text = bytearray()
-        self.ctrl_c = False  # a Ctrl-C came outside of messages; the reader clears this
-        self.errors = 0  # messages that were given up
-        self.dropped = 0  # bytes of text that nobody took in time
         self._limit = limit
-        self._prefix = prefix
-        self._console = console
-        self._buf = bytearray()
-        self.reset()
+        self._prefix = b"" if prefix is None else bytes((prefix,))
+        super().__init__(console)
 
     def reset(self) -> None:
-        """Forget a half message: the link starts anew. Text stays."""
-        self._buf = bytearray()
-        self._at = 0  # first byte not dealt with; while inside, behind the prefix
-        self._pos = 0  # while inside: where the next object starts, maybe beyond the data
+        """See BaseDecoder.reset."""
+        super().reset()
+        # While inside, `_at` is behind the prefix, and `_need` where the next object starts.
         self._todo = 0  # while inside: objects to step over
-        self._silent = False  # there was a silence behind the last byte
-        self._failed = False  # a message has failed since the last silence
         self._vain = 0  # objects stepped over since the last message or silence
         self._deaf = False  # too many; until the next silence
-        self.inside = False  # a message has begun and is not complete
-
-    @property
-    def unsettled(self) -> bool:
-        """True while a silence would tell something: call `expire` then."""
-        return self.inside or self._failed
-
-    def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
-        """Append what has arrived; then call `next` until it returns None."""
-        at = self._at
-        buf = self._buf
-        if at:
-            buf[0:at] = b""
-            self._at = 0
-            self._pos -= at
-        buf.extend(chunk)
 
     def next(self) -> "bytearray | None":
         """Return the next message without its prefix; None: feed more."""
         while self.inside or self._begin():
             if not self._scan():
                 self._fail()
-            elif self._todo or self._pos > len(self._buf):
+            elif self._todo or self._need > len(self._buf):
                 if not self._silent:
                     return None
                 self._fail()
             else:
                 at = self._at
-                self._at = self._pos
+                self._at = self._need
                 self.inside = False
                 self._vain = 0
-                return self._buf[at : self._pos]
+                return self._buf[at : self._need]
         if self._silent:
             self._silent = self._failed = self._deaf = False
             self._vain = 0
         return None
-
-    _STATE = ("_at", "_pos", "_todo", "_silent", "_failed", "_vain", "_deaf", "inside")
-
-    def fork(self) -> "Decoder":
-        """Return a decoder in the same state, to look ahead with: this one is not touched."""
-        new = Decoder(self._limit, self._prefix, self._console)
-        new._buf = bytearray(self._buf)
-        for name in self._STATE:
-            setattr(new, name, getattr(self, name))
-        return new
-
-    def expire(self) -> None:
-        """Nothing came for too long: give up what is incomplete. Then call `next`."""
-        self._silent = True
 
     def _begin(self):
         buf = self._buf
@@ -114,42 +73,26 @@ class Decoder:
             self._at = at = len(buf)
         if at >= len(buf):
             return False
-        if self._prefix is not None:
-            if buf[at] != self._prefix:
-                at = self._find(at)
-                self._console_text(self._at, at)
+        if self._prefix:
+            at = buf.find(self._prefix, at)
+            if at < 0:
+                at = len(buf)
+            if at > self._at:
+                self._add_text(buf[self._at : at])
                 self._at = at
-                if at == len(buf):
-                    return False
+            if at == len(buf):
+                return False
             at += 1
-        self._at = self._pos = at
+        self._at = self._need = at
         self._todo = 1
         self.inside = True
         return True
-
-    def _find(self, at):
-        buf = self._buf
-        n = len(buf)
-        while at < n and buf[at] != self._prefix:
-            at += 1
-        return at
-
-    def _console_text(self, start, end):
-        new = bytes(memoryview(self._buf)[start:end])
-        if not self._failed and _CTRL_C in new:
-            self.ctrl_c = True
-        text = self.text
-        text.extend(new)
-        over = len(text) - self._console
-        if over > 0:
-            text[0:over] = b""
-            self.dropped += over
 
     def _scan(self):
         """Step over the objects that are there; False: this is no message."""
         buf = self._buf
         end = len(buf)
-        pos = self._pos
+        pos = self._need
         todo = self._todo
         done = 0
         while done < todo and pos < end:
@@ -178,7 +121,7 @@ class Decoder:
                 else:
                     todo += n if c < 0xDE else 2 * n
             done += 1
-        self._pos = pos
+        self._need = pos
         self._todo = todo = todo - done
         self._vain += done
         # Each object that is missing has at least one byte.
@@ -190,5 +133,5 @@ class Decoder:
         self.inside = False
         if self._vain > self._limit * _VAIN:
             self._deaf = True
-        if self._prefix is None:
+        if not self._prefix:
             self._at += 1

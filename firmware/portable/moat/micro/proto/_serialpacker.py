@@ -22,14 +22,13 @@ skipped as a whole. That takes input made for the purpose.
 
 MicroPython takes a function's variables and its stack from the heap where these are more than
 eleven together, which costs more than another call. Those that run for each frame have less.
-
-There is no clock in here: the caller watches the gap between chunks while `unsettled` is true.
 """
 
 from binascii import crc32
 from struct import pack_into, unpack_from
 
 from moat.micro.errors import MessageTooLongError
+from moat.micro.proto._framed import BaseDecoder
 
 START = 0xFA
 LONGEST = 32767  # two bytes cannot express more
@@ -139,8 +138,8 @@ class Format:
         return bytes(data).replace(mark, mark + mark)
 
 
-class Decoder:
-    """Feed it chunks; `next` returns what frames carry, `text` collects the console.
+class Decoder(BaseDecoder):
+    """Returns the data of frames; see BaseDecoder.
 
     Args:
         form: what the sender uses. With a mark in it, make a MarkDecoder.
@@ -148,41 +147,23 @@ class Decoder:
     """
 
     def __init__(self, form: Format, console: int = 1024) -> None:
-        self.text = bytearray()
-        self.errors = 0  # starts of frames that were given up
-        self.dropped = 0  # bytes of text that nobody took in time
         self._form = form
         self._first = form.first
-        self._console = console
-        self.reset()
+        super().__init__(console)
 
     def reset(self) -> None:
-        """Forget a half frame: the link starts anew. Text stays."""
-        self._buf = bytearray()
-        self._at = 0  # first byte not dealt with; while inside, where the frame begins
-        self._need = 1  # with less than so many bytes there is nothing to do
-        self._silent = False  # there was a silence behind the last byte
+        """See BaseDecoder.reset."""
+        super().reset()
+        self._need = 1
         self._vain = 0  # bytes checked in vain, less what later input has made up for
         self._since = 0  # up to where it has
-        self.inside = False  # a frame has begun and is not complete
-
-    # No property: a class with one makes each store to an attribute ten times as slow.
-    def unsettled(self) -> bool:
-        """Return True while a silence would tell something: call `expire` then."""
-        return self.inside
 
     def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
-        """Append what has arrived; then call `next` until it returns None."""
-        at = self._at
-        buf = self._buf
-        if at:
-            if self._vain:
-                self._forgive(at)
-                self._since = 0
-            buf[0:at] = b""
-            self._at = 0
-            self._need -= at
-        buf.extend(chunk)
+        """See BaseDecoder.feed."""
+        if self._vain:
+            self._forgive(self._at)
+            self._since = 0
+        super().feed(chunk)
 
     def next(self) -> "bytearray | None":
         """Return the data of the next frame; None: feed more."""
@@ -196,12 +177,9 @@ class Decoder:
                 data = self._take(n)
                 if data is not None:
                     return data
-        self._silent = False
+        if self._silent:
+            self._silent = self._failed = False
         return None
-
-    def expire(self) -> None:
-        """Nothing came for too long: give up what is incomplete. Then call `next`."""
-        self._silent = True
 
     def _begin(self):
         """Go to the next start of a frame; what is before it is text. False: there is none."""
@@ -211,7 +189,7 @@ class Decoder:
         at = buf.find(self._form.start, self._at)
         if at < 0:
             at = len(buf)
-        self._add_text(memoryview(buf)[self._at : at])
+        self._add_text(buf[self._at : at])
         self._at = at
         self._need = at + 1
         return at < len(buf)
@@ -272,17 +250,10 @@ class Decoder:
 
     def _fail(self, skip):
         self.errors += 1
+        self._failed = True
         self._at += skip
         self._need = self._at + 1
         self.inside = False
-
-    def _add_text(self, new):
-        text = self.text
-        text.extend(new)
-        over = len(text) - self._console
-        if over > 0:
-            text[0:over] = b""
-            self.dropped += over
 
 
 class MarkDecoder(Decoder):
@@ -298,8 +269,8 @@ class MarkDecoder(Decoder):
         self._pos = 0  # first byte not dealt with
 
     def unsettled(self) -> bool:
-        """See Decoder.unsettled; a mark without its byte may begin a frame, too."""
-        return self.inside or self._pos < len(self._raw)
+        """See BaseDecoder.unsettled; a mark without its byte may begin a frame, too."""
+        return super().unsettled() or self._pos < len(self._raw)
 
     def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
         """See Decoder.feed."""

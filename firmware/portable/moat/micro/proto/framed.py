@@ -1,42 +1,70 @@
-"""Reading frames and console text out of one byte stream, and writing both into it."""
+"""Messages and console text on one byte stream: what all codecs on a Buf have in common."""
 
 from moat.micro import rt
 from moat.micro.const import const
-from moat.micro.errors import InUseError, LinkError, LinkReset
+from moat.micro.errors import InUseError, LinkError, LinkReset, NoConsoleError
+from moat.micro.proto.stack import Stacked
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
+    from collections.abc import Callable
     from typing import Any
 
+    from moat.micro.proto._framed import BaseDecoder
 
-class Framed:
-    """Drives a decoder with what arrives; it has the gap timer that the decoder lacks.
+NOTHING = object()  # there is no message; None is one
 
-    The decoder has feed, next, expire, reset, unsettled and text, as proto/_serialpacker.py.
+
+class Framed(Stacked):
+    """Drives a decoder with what arrives on `parent`; it has the gap timer that the decoder lacks.
+
+    A subclass reads with `_read` and writes with `_write`. It has no @property: a class with one
+    makes each store to an attribute ten times as slow on MicroPython.
 
     Args:
-        decoder: cuts the byte stream.
+        parent: the byte stream below.
+        decoder: cuts it into frames and console text.
         gap_ms: silence after which the decoder is told so, while it waits for more.
         chunk: bytes that are read at once.
+        console: is there any console text?
+        ctrl_c: called when the byte 0x03 arrives outside of frames; may raise.
     """
 
-    def __init__(self, decoder: "Any", gap_ms: int, chunk: int) -> None:
+    def __init__(
+        self,
+        parent: "Any",
+        decoder: "BaseDecoder",
+        gap_ms: int,
+        chunk: int,
+        console: bool,
+        ctrl_c: "Callable[[], object] | None",
+    ) -> None:
+        super().__init__(parent)
+        self.errors = 0  # messages that were given up since this object was made
         self._decoder = decoder
         self._gap_ms = gap_ms
         self._chunk = chunk
+        self._console = console
+        self._ctrl_c = ctrl_c
 
-    def open(self, s: "Any") -> None:
-        """Start afresh on the byte stream `s`."""
-        self.s = s
-        self._decoder.reset()
-        self._buf = memoryview(bytearray(self._chunk))
-        self._reading = self._writing = self._ended = False
-        self._text = rt.Event()  # console text has come, or the end
-        self._gap = rt.timeout_ms(self._gap_ms)
-        self._written = rt.Event()  # whoever was writing is done
+    def look_ahead(self) -> "BaseDecoder":
+        """Return a decoder in the state of ours, to examine input that was not read yet."""
+        return self._decoder.fork()
 
-    async def next(self) -> "Any":
-        """Wait for the next frame and return what it carries.
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        async with self.parent as self.s:
+            self._decoder.reset()
+            self._buf = memoryview(bytearray(self._chunk))
+            self._reading = self._writing = self._ended = False
+            self._fed = False  # the decoder may have something to say
+            self._text = rt.Event()  # console text has come, or the end
+            self._gap = rt.timeout_ms(self._gap_ms)
+            self._written = rt.Event()  # whoever was writing is done
+            yield self
+
+    async def _read(self):
+        """Wait for the next message and return it.
 
         EOFError: the stream has ended. LinkReset: see proto.stack. InUseError: another
         task is waiting here.
@@ -44,36 +72,61 @@ class Framed:
         if self._reading:
             raise InUseError("somebody reads messages already")
         self._reading = True
-        decoder = self._decoder
         try:
             while True:
-                data = decoder.next()
-                if data is None and decoder.unsettled():
-                    self._tell()
-                    data = await self._rest()
-                self._tell()
-                if data is not None:
-                    return data
-                if not decoder.unsettled():
-                    n = await self.s.rd(self._buf)
-                    decoder.feed(self._buf[:n])
-        except (EOFError, LinkError) as exc:
-            self._broke(exc)
+                if not self._fed:
+                    msg = self._take(await self.s.rd(self._buf))
+                else:
+                    msg = self._next()
+                    if msg is NOTHING:
+                        self._notice()
+                        self._fed = self._decoder.unsettled()
+                        if self._fed:
+                            msg = await self._rest()
+                if msg is not NOTHING:
+                    return msg
+        except LinkReset:
+            self._decoder.reset()
+            raise
+        except (EOFError, LinkError):
+            self._ended = True
+            self._text.set()
             raise
         finally:
             self._reading = False
 
-    def _broke(self, exc):
-        if isinstance(exc, LinkReset):
-            self._decoder.reset()
-        else:
-            self._ended = True
-            self._text.set()
+    def _take(self, n):
+        """Return the first message in the chunk of `n` bytes, or NOTHING."""
+        self._fed = True
+        self._decoder.feed(self._buf[:n])
+        return self._next()
 
-    def _tell(self):
-        """Tell whoever waits for console text that there is some."""
-        if self._decoder.text:
+    def _next(self):
+        """Return the next message that has arrived, or NOTHING."""
+        decoder = self._decoder
+        msg = NOTHING
+        while msg is NOTHING:
+            data = decoder.next()
+            if data is None:
+                break
+            msg = self._decode(data)
+            if msg is NOTHING:
+                decoder.errors += 1
+        self.errors = decoder.errors
+        if decoder.text:
             self._text.set()
+        return msg
+
+    def _decode(self, data):
+        """Return the message that `data` are, or NOTHING: they are none."""
+        return data
+
+    def _notice(self):
+        """Report a Ctrl-C. Not while there are messages: that may raise, and lose one."""
+        if self._decoder.ctrl_c:
+            self._decoder.ctrl_c = False
+            if self._ctrl_c is not None:
+                self._ctrl_c()
 
     async def _rest(self):
         """Read on: to the end of the frame, or until nothing comes for `gap_ms`."""
@@ -90,10 +143,10 @@ class Framed:
                         last = rt.ticks_ms()
                         late = False
                         decoder.feed(self._buf[:n])
-                        data = decoder.next()
-                        if data is not None or not decoder.unsettled():
-                            return data
-                        self._tell()
+                        msg = self._next()
+                        if msg is not NOTHING or not decoder.unsettled():
+                            return msg
+                        self._notice()
             except rt.TimeoutError:
                 gap.ms = self._gap_ms - rt.ticks_diff(rt.ticks_ms(), last)
                 if gap.ms <= 0:
@@ -103,10 +156,11 @@ class Framed:
                     late = True
                     gap.ms = self._gap_ms // 4 + 1
         decoder.expire()
-        return decoder.next()
+        return NOTHING
 
     async def crd(self, buf: "Any") -> int:
         """See Base.crd. One task reads."""
+        self._check_console()
         text = self._decoder.text
         while not text:
             if self._ended:
@@ -118,7 +172,16 @@ class Framed:
         text[0:n] = b""
         return n
 
-    async def write(self, data: "Any") -> None:
+    def cwr(self, buf: "Any") -> "Any":
+        """See Base.cwr; `buf` should not contain the byte that begins a frame."""
+        self._check_console()
+        return self._write(buf)
+
+    def _check_console(self):
+        if not self._console:
+            raise NoConsoleError("without a byte that begins them there are nothing but messages")
+
+    async def _write(self, data):
         """Write `data`, a whole frame or text, after what others are writing."""
         while self._writing:
             self._written.clear()

@@ -1,18 +1,16 @@
 """SerialPackerBlkBuf: blocks of bytes with a checksum on a byte stream that may damage them."""
 
-from moat.micro import rt
 from moat.micro.const import const
-from moat.micro.errors import NoConsoleError
 from moat.micro.proto._serialpacker import START, Decoder, Format, MarkDecoder
 from moat.micro.proto.framed import Framed
-from moat.micro.proto.stack import StackedBlk
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
+    from collections.abc import Callable
     from typing import Any
 
 
-class SerialPackerBlkBuf(StackedBlk):
+class SerialPackerBlkBuf(Framed):
     """Sends blocks of bytes as frames on the byte stream `parent`.
 
     What arrives outside of frames is console text: it can be read with `crd` while some task
@@ -33,6 +31,7 @@ class SerialPackerBlkBuf(StackedBlk):
         crc: bits of the checksum, 32 or 16.
         chunk: bytes that are read at once.
         console: bytes of console text that are kept for `crd`; the oldest are dropped.
+        ctrl_c: called when the byte 0x03 arrives outside of frames; may raise.
     """
 
     def __init__(
@@ -45,30 +44,13 @@ class SerialPackerBlkBuf(StackedBlk):
         crc: int = 32,
         chunk: int = 256,
         console: int = 1024,
+        ctrl_c: "Callable[[], object] | None" = None,
     ) -> None:
-        super().__init__(parent)
         self._form = form = Format(frame_start, max_packet, mark, crc)
-        self._decoder = (MarkDecoder if form.mark else Decoder)(form, console)
-        self._framed = Framed(self._decoder, max_idle, chunk)
+        decoder = (MarkDecoder if form.mark else Decoder)(form, console)
+        super().__init__(parent, decoder, max_idle, chunk, form.console, ctrl_c)
 
-    @property
-    def errors(self) -> int:
-        """Frames that were given up since this object was made."""
-        return self._decoder.errors
-
-    @rt.asynccontextmanager
-    async def _ctx(self):
-        async with self.parent as self.s:
-            self._framed.open(self.s)
-            yield self
-
-    def rcv(self) -> "Any":
-        """Wait for the next block and return it.
-
-        EOFError: the stream has ended. LinkReset: see proto.stack. InUseError: another
-        task is in `rcv`.
-        """
-        return self._framed.next()
+    rcv = Framed._read
 
     def snd(self, buf: "Any") -> "Any":
         """Send one block.
@@ -76,21 +58,11 @@ class SerialPackerBlkBuf(StackedBlk):
         MessageTooLongError: it exceeds `max_packet`. ValueError: it is empty, which needs the
         CRC-32. Nothing was sent then.
         """
-        return self._framed.write(self._form.encode(buf))
-
-    def crd(self, buf: "Any") -> "Any":
-        """See Base.crd. One task reads."""
-        self._check_console()
-        return self._framed.crd(buf)
+        return self._write(self._form.encode(buf))
 
     def cwr(self, buf: "Any") -> "Any":
         """See Base.cwr; without a mark, `buf` should not contain the start byte."""
-        self._check_console()
-        return self._framed.write(self._form.text(buf))
-
-    def _check_console(self):
-        if not self._form.console:
-            raise NoConsoleError("without start byte and mark there are nothing but frames")
+        return super().cwr(self._form.text(buf))
 
 
 SerialPackerBlock = SerialPackerBlkBuf
