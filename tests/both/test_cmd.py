@@ -362,7 +362,9 @@ async def test_garbage_on_the_line_leaves_the_link_usable():
         for data in rubbish:
             for side, buf in ((near, a), (far, b)):
                 buf.inject(data)
-                await until(lambda b=buf, s=side: not b.inp.data and not s.s.look_ahead().unsettled())
+                await until(
+                    lambda b=buf, s=side: not b.inp.data and not s.s.look_ahead().unsettled()
+                )
             assert await near.call(["app", "same"], data[:500]) == data[:500]
             assert await far.call(["app", "add"], 1) == 3
         assert near.s.errors > 8

@@ -8,7 +8,9 @@ There is no clock in here: the caller watches the gap between chunks while `unse
 
 
 class BaseDecoder:
-    """Feed it chunks; `next` returns what frames carry, `text` collects the console.
+    """Feed it chunks; `next` returns what a frame carries, `text` collects the console.
+
+    Subclasses have `next`; it returns None when it needs more.
 
     Args:
         console: bytes of console text that are kept; the oldest are dropped.
@@ -26,7 +28,6 @@ class BaseDecoder:
         """Forget a half frame: the link starts anew. Text stays."""
         self._buf = bytearray()
         self._at = 0  # first byte not dealt with
-        self._need = 0  # with less than so many bytes there is nothing to do
         self._silent = False  # there was a silence behind the last byte
         self._failed = False  # a frame has failed since the last silence
         self.inside = False  # a frame has begun and is not complete
@@ -35,20 +36,6 @@ class BaseDecoder:
     def unsettled(self) -> bool:
         """Return True while a silence would tell something: call `expire` then."""
         return self.inside or self._failed
-
-    def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
-        """Append what has arrived; then call `next` until it returns None."""
-        at = self._at
-        buf = self._buf
-        if at:
-            buf[0:at] = b""
-            self._at = 0
-            self._need -= at
-        buf.extend(chunk)
-
-    def next(self) -> "bytearray | None":
-        """Return what the next frame carries; None: feed more."""
-        raise NotImplementedError
 
     def expire(self) -> None:
         """Nothing came for too long: give up what is incomplete. Then call `next`."""

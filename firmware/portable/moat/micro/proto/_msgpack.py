@@ -41,26 +41,37 @@ class Decoder(BaseDecoder):
     def reset(self) -> None:
         """See BaseDecoder.reset."""
         super().reset()
-        # While inside, `_at` is behind the prefix, and `_need` where the next object starts.
+        # While inside, `_at` is behind the prefix.
+        self._pos = 0  # while inside: where the next object starts, maybe beyond the data
         self._todo = 0  # while inside: objects to step over
         self._vain = 0  # objects stepped over since the last message or silence
         self._deaf = False  # too many; until the next silence
+
+    def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
+        """Append what has arrived; then call `next` until it returns None."""
+        at = self._at
+        buf = self._buf
+        if at:
+            buf[0:at] = b""
+            self._at = 0
+            self._pos -= at
+        buf.extend(chunk)
 
     def next(self) -> "bytearray | None":
         """Return the next message without its prefix; None: feed more."""
         while self.inside or self._begin():
             if not self._scan():
                 self._fail()
-            elif self._todo or self._need > len(self._buf):
+            elif self._todo or self._pos > len(self._buf):
                 if not self._silent:
                     return None
                 self._fail()
             else:
                 at = self._at
-                self._at = self._need
+                self._at = self._pos
                 self.inside = False
                 self._vain = 0
-                return self._buf[at : self._need]
+                return self._buf[at : self._pos]
         if self._silent:
             self._silent = self._failed = self._deaf = False
             self._vain = 0
@@ -83,7 +94,7 @@ class Decoder(BaseDecoder):
             if at == len(buf):
                 return False
             at += 1
-        self._at = self._need = at
+        self._at = self._pos = at
         self._todo = 1
         self.inside = True
         return True
@@ -92,7 +103,7 @@ class Decoder(BaseDecoder):
         """Step over the objects that are there; False: this is no message."""
         buf = self._buf
         end = len(buf)
-        pos = self._need
+        pos = self._pos
         todo = self._todo
         done = 0
         while done < todo and pos < end:
@@ -121,7 +132,7 @@ class Decoder(BaseDecoder):
                 else:
                     todo += n if c < 0xDE else 2 * n
             done += 1
-        self._need = pos
+        self._pos = pos
         self._todo = todo = todo - done
         self._vain += done
         # Each object that is missing has at least one byte.

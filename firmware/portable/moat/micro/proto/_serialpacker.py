@@ -154,16 +154,22 @@ class Decoder(BaseDecoder):
     def reset(self) -> None:
         """See BaseDecoder.reset."""
         super().reset()
-        self._need = 1
+        self._need = 1  # with less than so many bytes there is nothing to do
         self._vain = 0  # bytes checked in vain, less what later input has made up for
         self._since = 0  # up to where it has
 
     def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
-        """See BaseDecoder.feed."""
-        if self._vain:
-            self._forgive(self._at)
-            self._since = 0
-        super().feed(chunk)
+        """Append what has arrived; then call `next` until it returns None."""
+        at = self._at
+        buf = self._buf
+        if at:
+            if self._vain:
+                self._forgive(at)
+                self._since = 0
+            buf[0:at] = b""
+            self._at = 0
+            self._need -= at
+        buf.extend(chunk)
 
     def next(self) -> "bytearray | None":
         """Return the data of the next frame; None: feed more."""

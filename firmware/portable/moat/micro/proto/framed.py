@@ -10,8 +10,6 @@ if _TYPING:
     from collections.abc import Callable
     from typing import Any
 
-    from moat.micro.proto._framed import BaseDecoder
-
 NOTHING = object()  # there is no message; None is one
 
 
@@ -33,7 +31,7 @@ class Framed(Stacked):
     def __init__(
         self,
         parent: "Any",
-        decoder: "BaseDecoder",
+        decoder: "Any",
         gap_ms: int,
         chunk: int,
         console: bool,
@@ -43,11 +41,11 @@ class Framed(Stacked):
         self.errors = 0  # messages that were given up since this object was made
         self._decoder = decoder
         self._gap_ms = gap_ms
-        self._chunk = chunk
+        self._buf = memoryview(bytearray(chunk))
         self._console = console
         self._ctrl_c = ctrl_c
 
-    def look_ahead(self) -> "BaseDecoder":
+    def look_ahead(self) -> "Any":
         """Return a decoder in the state of ours, to examine input that was not read yet."""
         return self._decoder.fork()
 
@@ -55,12 +53,11 @@ class Framed(Stacked):
     async def _ctx(self):
         async with self.parent as self.s:
             self._decoder.reset()
-            self._buf = memoryview(bytearray(self._chunk))
             self._reading = self._writing = self._ended = False
             self._fed = False  # the decoder may have something to say
-            self._text = rt.Event()  # console text has come, or the end
             self._gap = rt.timeout_ms(self._gap_ms)
-            self._written = rt.Event()  # whoever was writing is done
+            # Events, made when somebody waits: console text, or the end; a write is done.
+            self._text = self._written = None
             yield self
 
     async def _read(self):
@@ -90,7 +87,7 @@ class Framed(Stacked):
             raise
         except (EOFError, LinkError):
             self._ended = True
-            self._text.set()
+            self._tell()
             raise
         finally:
             self._reading = False
@@ -114,12 +111,18 @@ class Framed(Stacked):
                 decoder.errors += 1
         self.errors = decoder.errors
         if decoder.text:
-            self._text.set()
+            self._tell()
         return msg
 
     def _decode(self, data):
         """Return the message that `data` are, or NOTHING: they are none."""
         return data
+
+    def _tell(self):
+        """Wake whoever waits for console text."""
+        if self._text is not None:
+            self._text.set()
+            self._text = None
 
     def _notice(self):
         """Report a Ctrl-C. Not while there are messages: that may raise, and lose one."""
@@ -165,7 +168,8 @@ class Framed(Stacked):
         while not text:
             if self._ended:
                 raise EOFError
-            self._text.clear()
+            if self._text is None:
+                self._text = rt.Event()
             await self._text.wait()
         n = min(len(text), len(buf))
         buf[:n] = text[:n]
@@ -184,11 +188,14 @@ class Framed(Stacked):
     async def _write(self, data):
         """Write `data`, a whole frame or text, after what others are writing."""
         while self._writing:
-            self._written.clear()
+            if self._written is None:
+                self._written = rt.Event()
             await self._written.wait()
         self._writing = True
         try:
             await self.s.wr(data)
         finally:
             self._writing = False
-            self._written.set()
+            if self._written is not None:
+                self._written.set()
+                self._written = None
