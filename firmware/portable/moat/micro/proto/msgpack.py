@@ -15,7 +15,7 @@ if _TYPING:
 
 
 def _decode(span):
-    """Return the message, or NOTHING: bad text, a key that cannot be one, too deep, not just one."""
+    """Return the message, or NOTHING: bad text, a bad key, too deep, not just one object."""
     try:
         return unpackb(span, strict_map_key=False)
     except (ValueError, TypeError):
