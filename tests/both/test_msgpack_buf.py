@@ -3,9 +3,10 @@
 from _commands import crd_all, frame, recv_all, recv_some
 from _helpers import raises, settle, until
 from _memory import pair
+from msgpack import packb
 
 from moat.micro import rt
-from moat.micro.errors import InUseError, LinkLost, LinkReset
+from moat.micro.errors import InUseError, LinkLost, LinkReset, NoConsoleError
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 
 MARK = b"\xc1"
@@ -307,3 +308,23 @@ async def test_entered_again_it_starts_afresh():
             assert not m.look_ahead().unsettled()
             a.inject(frame("new"))
             assert await m.recv() == "new"
+
+
+async def test_without_a_prefix_there_are_messages_only():
+    a, b = pair(chunk=1)
+    async with MsgpackMsgBuf(a, prefix=None) as one, MsgpackMsgBuf(b, prefix=None) as two:
+        await one.send([1, "x"])
+        assert b.inp.data == packb([1, "x"])
+        assert await two.recv() == [1, "x"]
+        with raises(NoConsoleError):
+            await one.cwr(b"x")
+        with raises(NoConsoleError):
+            await one.crd(bytearray(1))
+
+
+async def test_another_prefix():
+    a, b = pair()
+    async with MsgpackMsgBuf(a, prefix=0x1E) as one, MsgpackMsgBuf(b, prefix=0x1E) as two:
+        await one.send(5)
+        assert b.inp.data == b"\x1e\x05"
+        assert await two.recv() == 5

@@ -60,7 +60,7 @@ class Framed(Stacked):
             self._text = self._written = None
             yield self
 
-    async def _read(self):
+    async def _read(self) -> "Any":
         """Wait for the next message and return it.
 
         EOFError: the stream has ended. LinkReset: see proto.stack. InUseError: another
@@ -114,7 +114,8 @@ class Framed(Stacked):
             self._tell()
         return msg
 
-    def _decode(self, data):
+    @staticmethod
+    def _decode(data):
         """Return the message that `data` are, or NOTHING: they are none."""
         return data
 

@@ -14,10 +14,10 @@ if _TYPING:
     from typing import Any
 
 
-def _decode(span):
+def _decode(data):
     """Return the message, or NOTHING: bad text, a bad key, too deep, not just one object."""
     try:
-        return unpackb(span, strict_map_key=False)
+        return unpackb(data, strict_map_key=False)
     except (ValueError, TypeError):
         return NOTHING
 
