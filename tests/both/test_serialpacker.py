@@ -362,3 +362,17 @@ async def test_entered_again_it_starts_afresh():
             a.inject(frame(b"new"))
             assert await m.rcv() == b"new"
             assert m.errors == 0
+
+
+async def test_ctrl_c_amid_a_marked_frame_counts_at_once():
+    a, b = pair()
+    calls = []
+    m = SerialPackerBlkBuf(a, mark=0x80, max_idle=1 << 20, ctrl_c=lambda: calls.append(1))
+    async with rt.TaskGroup() as tg, m, b:
+        tg.start_soon(rcv_all, m, [])
+        a.inject(frame(b"some block", mark=0x80)[:10])
+        await until(lambda: m.look_ahead().inside)
+        await settle()
+        a.inject(b"\x03")
+        await until(lambda: calls)
+        tg.cancel()
