@@ -76,6 +76,7 @@ class Reliable:
         self.sender = Sender(self._options.queue, Rtt(ACK_MS))
         self.receiver = Receiver(self._options.window, ACK_MS)
         self._ping = False
+        self._asks = 0  # pings that had no answer
         self._heard = self._asked = self._bye_at = self._close_at = now
 
     @property
@@ -289,7 +290,9 @@ class Reliable:
         return frame
 
     def _next_of_session(self, now):
-        message = self.sender.next(now)
+        # A peer that is not open, and then starts anew with the same nonce (without randomness),
+        # must not get a message of the session twice.
+        message = self.sender.next(now) if self._handshake.confirmed else None
         due = self.receiver.due
         if message is not None:
             return self._ack() + list(message)
@@ -344,6 +347,8 @@ class Reliable:
         every = self._options.keepalive_ms
         if self._in_doubt():
             every = min(every, self.sender.rtt.rto)
+        elif self._asked > self._heard:  # one ping, or its answer, may be lost
+            every = min(every, self.sender.rtt.rto << min(self._asks, 10))
         elif self._handshake.second:
             every += every >> 2  # the ping of the other end is enough
         return max(self._heard, self._asked) + every
@@ -369,6 +374,7 @@ class Reliable:
             if now >= self._ping_at():
                 if self._in_doubt():
                     self.sender.rtt.backoff()
+                self._asks = self._asks + 1 if self._asked > self._heard else 0
                 self._asked = now
                 self._ping = True
             at = self.sender.deadline
