@@ -265,6 +265,15 @@ class Reliable:
             self.sender.link_reset(now)
             self.receiver.ack_now(now)
 
+    def refused(self, exc: BaseException, now: int) -> None:
+        """The link does not take the frame, for what is in it: no message can pass that one."""
+        why = "a message could not be sent: %s" % exc
+        if not self._handshake.is_open:
+            self._end(LinkLost(why))  # not even a hello
+            return
+        self._last_words = [self._handshake.tag, self.sender.sent_end]
+        self._give_up(LinkLost(why), why, now)
+
     def link_lost(self, exc: BaseException) -> None:
         """There is no link any more."""
         self._end(exc)
