@@ -1,10 +1,11 @@
 """A byte stream that can be opened again and again, and breaks when a test says so."""
 
+from _helpers import until
 from _memory import pair
 
 from moat.micro import rt
 from moat.micro.errors import NoConsoleError
-from moat.micro.proto.stack import BaseBuf
+from moat.micro.proto.stack import BaseBuf, StackedBuf
 
 
 class Flaky(BaseBuf):
@@ -103,3 +104,18 @@ class Flaky(BaseBuf):
     def sent(self):
         """What was written to the present line, as far as nobody has read it."""
         return bytes(self.peer.inp.data)
+
+
+class FarEnd(StackedBuf):
+    """The other end of a Flaky: entering waits until that one is entered, and plugged in."""
+
+    def __init__(self, near):
+        self.near = near
+        self.used = None
+
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        await until(lambda: self.near.peer is not self.used)
+        self.used = self.near.peer
+        async with self.used as self.s:
+            yield self

@@ -1,7 +1,7 @@
 """ReconnectBuf below the other layers: a session survives an unplugged cable."""
 
 from _commands import App, tree
-from _flaky import Flaky
+from _flaky import FarEnd, Flaky
 from _helpers import settle, until
 
 from moat.micro import rt
@@ -10,22 +10,6 @@ from moat.micro.errors import LinkReset
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.proto.reconnect import ReconnectBuf
 from moat.micro.proto.reliable import ReliableMsg
-from moat.micro.proto.stack import StackedBuf
-
-
-class FarEnd(StackedBuf):
-    """The other end of a Flaky: entering waits until that one is entered, and plugged in."""
-
-    def __init__(self, near):
-        self.near = near
-        self.used = None
-
-    @rt.asynccontextmanager
-    async def _ctx(self):
-        await until(lambda: self.near.peer is not self.used)
-        self.used = self.near.peer
-        async with self.used as self.s:
-            yield self
 
 
 def stack(buf):

@@ -1,11 +1,14 @@
 """ReliableMsg, both ends in one process."""
 
+from _blocks import blk_pair
 from _helpers import forever, raises, settle, until
 from _lossy import lossy_pair
+from msgpack import packb
 
 from moat.micro import rt
 from moat.micro.errors import InUseError, LinkLost, LinkReset
-from moat.micro.proto.reliable import ReliableMsg
+from moat.micro.proto.msgpack import MsgpackMsgBlk
+from moat.micro.proto.reliable import OVERHEAD, ReliableMsg
 
 
 async def send_all(msg, values):
@@ -205,6 +208,49 @@ async def test_the_end_of_the_link_is_told():
         with raises(LinkLost) as caught:
             await a.send(2)
         assert caught.exc.fate == "never sent"
+
+
+async def test_a_message_that_cannot_be_sent_ends_the_session():
+    a, b = ends()
+    async with b, a:
+        await a.send(object())
+        with raises(LinkLost):
+            await a.recv()
+        with raises(LinkLost):
+            await a.send(1)
+        with raises(LinkLost):
+            await b.recv()
+
+
+async def test_a_persistent_end_gets_over_a_message_that_cannot_be_sent():
+    a, b = ends(persistent=True)
+    async with b, a:
+        await a.send(object())
+        with raises(LinkReset):
+            await a.recv()
+        with raises(LinkReset):
+            await b.recv()
+        await a.send(1)
+        assert await b.recv() == 1
+
+
+async def test_a_link_that_takes_no_hello_ends_it():
+    a, _ = blk_pair()
+    r = ReliableMsg(MsgpackMsgBlk(a, limit=5), persistent=True)
+    async with r:
+        with raises(LinkLost):
+            await r.recv()
+
+
+async def test_its_limit_leaves_room_for_what_it_adds():
+    a, b = blk_pair()
+    r, s = [ReliableMsg(MsgpackMsgBlk(end, limit=200)) for end in (a, b)]
+    assert r.limit == r.send_limit == 200 - OVERHEAD
+    async with r, s:
+        data = bytes(r.limit - 2)
+        assert len(packb(data)) == r.limit
+        await r.send(data)
+        assert await s.recv() == data
 
 
 async def test_silence_ends_the_session():

@@ -56,9 +56,16 @@ class Requests:
         own: a random number, another one at each start (32 bits).
         limit: bytes of the longest message that we accept.
         max_served: calls of the peer that may run at the same time; more are refused as busy.
+        send_limit: bytes of the longest message that can be sent; None: whatever the peer takes.
     """
 
-    def __init__(self, own: int, limit: int = 4096, max_served: int = 16) -> None:
+    def __init__(
+        self,
+        own: int,
+        limit: int = 4096,
+        max_served: int = 16,
+        send_limit: "int | None" = None,
+    ) -> None:
         self.own = own | ID_BITS
         self.limit = _without_3(limit)
         self.peer: "Any" = None  # id of the peer, once it has said hello
@@ -69,6 +76,7 @@ class Requests:
         self.served: "dict[int, Any]" = {}  # id -> what the callee set
         self.skipped = 0  # messages that made no sense
         self._max_served = max_served
+        self._send_limit = send_limit
         self._last = 0
         self._refused: "Any" = -1  # id of the last peer of another version
 
@@ -129,7 +137,7 @@ class Requests:
         new = ident != self.peer
         was = self.open
         self.peer = ident
-        self.peer_limit = limit
+        self.peer_limit = min(limit, self._send_limit or limit)
         self.open = known
         if new or not known:
             self.out.clear()

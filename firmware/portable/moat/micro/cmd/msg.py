@@ -83,7 +83,8 @@ class CmdMsg(Base):
     Args:
         parent: the message stream below.
         root: the tree of commands (cmd.tree.Dispatch), or None to serve nothing.
-        limit: bytes of the longest message that we accept; at most what `parent` accepts.
+        limit: bytes of the longest message that we accept, by default what `parent` accepts, or
+            4096 if that does not say.
         max_served: calls of the peer that may run at the same time.
         window: bytes of a stream that may be on their way to us, or wait here to be read.
         on_session: called with True when a peer has introduced itself, with False when it left.
@@ -93,7 +94,7 @@ class CmdMsg(Base):
         self,
         parent: "Any",
         root: "Dispatch | None" = None,
-        limit: int = 4096,
+        limit: "int | None" = None,
         max_served: int = 16,
         window: int = 4096,
         on_session: "Callable[[bool], object] | None" = None,
@@ -101,13 +102,14 @@ class CmdMsg(Base):
         self.parent = parent
         self.root = root
         self.window = window
-        self._limit = limit
+        self._limit = limit or getattr(parent, "limit", None) or 4096
         self._max_served = max_served
         self._on_session = on_session
 
     @rt.asynccontextmanager
     async def _ctx(self):
-        self._core = Requests(rt.random_bits(), self._limit, self._max_served)
+        send_limit = getattr(self.parent, "send_limit", None)
+        self._core = Requests(rt.random_bits(), self._limit, self._max_served, send_limit)
         self._error: "BaseException | None" = None  # why there is no session
         self._ended = False
         self._has_peer = False  # what on_session was told last

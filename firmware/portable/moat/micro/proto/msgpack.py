@@ -53,6 +53,7 @@ class MsgpackMsgBuf(Framed):
         super().__init__(
             parent, Decoder(limit, prefix, console), gap_ms, chunk, prefix is not None, ctrl_c
         )
+        self.limit = limit
         # On a fast line a chunk is one message, as a rule: then it need not be scanned. `_whole`
         # is the byte that such a chunk starts with; None while messages come in pieces.
         self._whole = self._first = prefix if chunk <= limit else None
@@ -84,13 +85,14 @@ class MsgpackMsgBlk(StackedMsg):
 
     Args:
         parent: the block stream below.
-        limit: bytes of the longest message, both ways.
+        limit: bytes of the longest message, both ways; what the parent takes, if that is less.
     """
 
     def __init__(self, parent: "Any", limit: int = 4096) -> None:
         super().__init__(parent)
         self.errors = 0  # blocks that were skipped since this object was made
-        self._limit = limit
+        self._limit = limit if self.limit is None else min(limit, self.limit)
+        self.limit = self.send_limit = self._limit
 
     async def recv(self) -> "Any":
         """Wait for the next message and return it. Errors are those of the parent's `rcv`."""

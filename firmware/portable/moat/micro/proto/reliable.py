@@ -2,7 +2,13 @@
 
 from moat.micro import rt
 from moat.micro.const import const
-from moat.micro.errors import InUseError, LinkError, LinkLost, LinkReset
+from moat.micro.errors import (
+    InUseError,
+    LinkError,
+    LinkLost,
+    LinkReset,
+    MessageTooLongError,
+)
 from moat.micro.proto._options import Options
 from moat.micro.proto._reliable import DELIVERED, ENDED, NEVER_SENT, Reliable
 from moat.micro.proto.stack import StackedMsg
@@ -10,6 +16,9 @@ from moat.micro.proto.stack import StackedMsg
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
+
+# Bytes that a message gets longer, as MessagePack, at most.
+OVERHEAD = 36
 
 
 def _failed(why, fate):
@@ -29,7 +38,8 @@ class ReliableMsg(StackedMsg):
     `recv` then gets LinkReset once, and what was not delivered is lost. A link below that was
     replaced (ReconnectBuf) loses nothing.
 
-    A message belongs to this layer until it is delivered: do not change it.
+    A message belongs to this layer until it is delivered: do not change it. One that the layer
+    below refuses (it is too long, or cannot be encoded) ends the session.
 
     Args:
         parent: the message stream below; what it damages has to be dropped there.
@@ -39,6 +49,10 @@ class ReliableMsg(StackedMsg):
 
     def __init__(self, parent: "Any", **options: "Any") -> None:
         super().__init__(parent)
+        if self.limit is not None:
+            self.limit -= OVERHEAD
+        if self.send_limit is not None:
+            self.send_limit -= OVERHEAD
         self._options = Options(**options)
 
     @rt.asynccontextmanager
@@ -210,6 +224,8 @@ class ReliableMsg(StackedMsg):
             if isinstance(exc, EOFError):
                 exc = LinkLost("the link has ended")
             self._core.link_lost(exc)
+        except (MessageTooLongError, TypeError, ValueError, OverflowError) as exc:
+            self._core.refused(exc, self._now())
         self._core.taken(self._now())
 
     async def _pause(self, until, now):

@@ -49,6 +49,7 @@ class SerialPackerBlkBuf(Framed):
         self._form = form = Format(frame_start, max_packet, mark, crc)
         decoder = (MarkDecoder if form.mark else Decoder)(form, console)
         super().__init__(parent, decoder, max_idle, chunk, form.console, ctrl_c)
+        self.limit = self.send_limit = max_packet
 
     rcv = Framed._read
 

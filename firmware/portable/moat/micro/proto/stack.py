@@ -32,6 +32,11 @@ if _TYPING:
 class Base:
     """An async context manager; subclasses override `_ctx`."""
 
+    #: Bytes of the longest message or block that is accepted, and of the longest one that can be
+    #: sent. None: there is no limit, or it is not known.
+    limit: "int | None" = None
+    send_limit: "int | None" = None
+
     parent: "Any" = None
     s: "Any" = None
     _cm: "Any" = None
@@ -121,6 +126,10 @@ class Stacked(Base):
 
     def __init__(self, parent: "Any") -> None:
         self.parent = parent
+        limit = getattr(parent, "limit", None)
+        if limit is not None:
+            self.limit = limit
+            self.send_limit = parent.send_limit
 
     @rt.asynccontextmanager
     async def _ctx(self):

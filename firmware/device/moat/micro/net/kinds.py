@@ -1,0 +1,10 @@
+"""The links that a config can name on a device; the host has others."""
+
+__all__ = ("LINKS",)
+
+# kind: (what makes it, options that it needs, other options)
+LINKS = {
+    "stdio": ("moat.micro.proto.stream:StdioBuf", "", ""),
+    "tcp": ("moat.micro.net.net:NetLink", "host port", "timeout_ms"),
+    "unix": ("moat.micro.net.unix:UnixLink", "path", "timeout_ms"),
+}
