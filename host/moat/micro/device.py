@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import codecs
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,9 +20,9 @@ from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.path import P, dotted
 from moat.micro.cmd.stream import Stream
 from moat.micro.cmd.tree import Dispatch
-from moat.micro.errors import LinkLost
-from moat.micro.proto.msgpack import MsgpackMsgBuf
-from moat.micro.proto.stack import BaseBuf
+from moat.micro.errors import LinkLost, NoConsoleError
+from moat.micro.proto.stack import Base
+from moat.micro.stacks import ConfigError, build_stack
 from moat.micro.target import link_to
 
 __all__ = ["Call", "Command", "Device", "P", "connect"]
@@ -105,8 +105,9 @@ def _to_stderr(text: str) -> None:
 
 @asynccontextmanager
 async def connect(
-    target: str | BaseBuf,
+    target: str | Base,
     *,
+    stack: Mapping[str, Any] | None = None,
     console: Callable[[str], object] = _to_stderr,
     root: Dispatch | None = None,
     timeout: float = 10,
@@ -114,20 +115,23 @@ async def connect(
     """Connect to a device; leaving the context disconnects, or ends what it has started.
 
     Args:
-        target: the name of the device, see `target.link_to`, or a byte stream that leads to it.
+        target: the name of the device, see `target.link_to`, or a byte stream that leads to it,
+            or a stream of messages, with all the layers that the device has.
+        stack: the layers on the byte stream, a config of `stacks.build_stack`; by default
+            MessagePack. The device has to have the same.
         console: is called with the text that the device prints; by default it goes to stderr.
         root: commands that the device may call.
         timeout: seconds until the stack on the device has to answer.
 
     Raises:
         TargetError: there is no such target.
+        ConfigError: the config of the stack makes no sense.
         LinkLost: the device cannot be reached, or does not answer in time.
         ProtocolError: it speaks another version of the protocol.
     """
-    link = link_to(target) if isinstance(target, str) else target
-    msg = MsgpackMsgBuf(link, limit=_LIMIT, gap_ms=_GAP_MS, chunk=_CHUNK, console=_CONSOLE)
+    msg = _messages(target, stack)
     async with (
-        CmdMsg(msg, root, limit=_LIMIT, window=_WINDOW) as cmd,
+        CmdMsg(msg, root, window=_WINDOW) as cmd,
         rt.TaskGroup() as tasks,
     ):
         tasks.start_soon(_read_console, msg, console)
@@ -135,14 +139,26 @@ async def connect(
             async with rt.timeout_ms(int(timeout * 1000)):
                 await cmd.ready()
         except TimeoutError:
+            same = ", with the same layers" if stack else ""
             raise LinkLost(
-                f"{target} has not answered in {timeout:g} seconds: does the stack run there?"
+                f"{target} has not answered in {timeout:g} seconds: does the stack run there{same}?"
             ) from None
         yield Device(cmd)
         tasks.cancel()
 
 
-async def _read_console(msg: MsgpackMsgBuf, console: Callable[[str], object]) -> None:
+def _messages(target: str | Base, stack: Mapping[str, Any] | None) -> Any:
+    link = link_to(target) if isinstance(target, str) else target
+    if hasattr(link, "recv"):
+        if stack is not None:
+            raise ConfigError("stack: this is a stream of messages already")
+        return link
+    return build_stack(
+        dict(stack or {}), link, limit=_LIMIT, gap_ms=_GAP_MS, chunk=_CHUNK, console=_CONSOLE
+    )
+
+
+async def _read_console(msg: Any, console: Callable[[str], object]) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     buf = memoryview(bytearray(4096))
 
@@ -151,8 +167,8 @@ async def _read_console(msg: MsgpackMsgBuf, console: Callable[[str], object]) ->
             while True:
                 n = await msg.crd(buf)
                 console(decoder.decode(buf[:n]))
-        except EOFError:
-            return  # the link has ended, as the reader of messages tells
+        except (EOFError, NoConsoleError):
+            return  # the link has ended, as the reader of messages tells; or there is no text
 
     try:
         await deliver()

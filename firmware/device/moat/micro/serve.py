@@ -6,29 +6,48 @@ from moat.micro import rt
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.guard import Guard
-from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.proto.stream import StdioBuf
 
 # A busy host may pause in the middle of a message; mpremote takes longer than this to start.
 _GAP_MS = 250
 
-_guard = _msg = _port = None
+_guard = _codec = _port = None
 
 
-async def serve(apps, main):
+async def serve(apps, main, stack):
     """Serve `apps` on the console port, and run `main` beside it, until the port closes."""
-    global _guard, _msg, _port
+    global _guard, _codec, _port
     _port = StdioBuf()
-    _msg = msg = MsgpackMsgBuf(_port, gap_ms=_GAP_MS, ctrl_c=_interrupt)
+    msg = _stack(stack)
+    _codec = msg
+    while not hasattr(_codec, "look_ahead"):
+        _codec = _codec.parent
     async with rt.TaskGroup() as tasks:
-        _guard = Guard(_port, msg.look_ahead)
-        async with CmdMsg(msg, _Root(apps), on_session=_guard.session) as cmd:
+        _guard = Guard(_port, _codec.look_ahead)
+        on_session = None
+        if stack is None:
+            on_session = _guard.session  # only then a hello comes as it is, without a 3
+        async with CmdMsg(msg, _Root(apps), on_session=on_session) as cmd:
+            if stack is not None:
+                _guard.session(True)
             if _port.console is not None:
                 tasks.start_soon(_forward, msg)
             if main is not None:
                 tasks.start_soon(_run, main)
             await cmd.closed()
             tasks.cancel()
+
+
+def _stack(cfg):
+    if cfg is None:  # the most frequent one needs no more than this
+        from moat.micro.proto.msgpack import MsgpackMsgBuf
+
+        return MsgpackMsgBuf(_port, gap_ms=_GAP_MS, ctrl_c=_interrupt)
+    from moat.micro.stacks import build_stack
+
+    return build_stack(
+        cfg, _port, ctrl_c=_interrupt, gap_ms=_GAP_MS, max_idle=_GAP_MS, persistent=True
+    )
 
 
 class _Root(Dispatch):
@@ -47,17 +66,17 @@ class _Root(Dispatch):
 
 def release():
     """Give the console port back to the REPL; an interrupt leaves the stack as it is."""
-    global _guard, _msg, _port
+    global _guard, _codec, _port
     if _guard is not None:
         _guard.session(False)
     if _port is not None:
         _port.release()
-    _guard = _msg = _port = None
+    _guard = _codec = _port = None
 
 
 def skipped():
     """Return the number of broken messages that have arrived; None when there is no stack."""
-    return None if _msg is None else _msg.errors
+    return None if _codec is None else _codec.errors
 
 
 def _interrupt():

@@ -15,14 +15,17 @@ from moat.micro import rt
 _started = False  # main.py has started the stack
 
 
-def start(apps=None, main=None):
+def start(apps=None, main=None, stack=None):
     """Run the stack on the console port, until the port closes or a Ctrl-C arrives.
 
     Args:
         apps: name -> app object, or "module:Class"; beside those in /app.
         main: coroutine function to run beside the stack.
+        stack: its layers, as a config of stacks.build_stack, whose link is the console port. A
+            ReliableMsg is persistent there: hosts come and go.
 
     Raises:
+        ConfigError: such a config makes no sense.
         KeyboardInterrupt: a Ctrl-C has arrived.
     """
     global _started
@@ -30,7 +33,7 @@ def start(apps=None, main=None):
     from moat.micro import serve
 
     try:
-        rt.run(serve.serve, _apps(apps), main)
+        rt.run(serve.serve, _apps(apps), main, stack)
     finally:  # a KeyboardInterrupt leaves the loop without any clean-up
         serve.release()
 

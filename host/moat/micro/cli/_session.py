@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -28,8 +29,9 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
     """
     if ctx.obj["device"] is None:
         fail("which device? name it with -d, or in the variable MOAT_DEVICE, e.g. -d emu:unix")
+    stack = _stack(ctx.obj["stack"])
     try:
-        rt.run(partial(_session, ctx.obj["device"], ctx.obj["timeout"], work))
+        rt.run(partial(_session, ctx.obj["device"], stack, ctx.obj["timeout"], work))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except (MoatError, BoardError) as exc:
@@ -39,6 +41,15 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
         fail(f"{type(exc).__name__}: {exc}")
 
 
-async def _session(device: str, timeout: float, work: Callable[[Device], Awaitable[None]]) -> None:
-    async with connect(device, timeout=timeout) as dev:
+def _stack(text: str | None) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except ValueError as exc:
+        fail(f"--stack: {text!r} is no JSON: {exc}")
+
+
+async def _session(
+    device: str, stack: Any, timeout: float, work: Callable[[Device], Awaitable[None]]
+) -> None:
+    async with connect(device, stack=stack, timeout=timeout) as dev:
         await work(dev)

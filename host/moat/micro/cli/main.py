@@ -27,9 +27,14 @@ class _Lazy(click.Group):
     "-d", "--device", envvar="MOAT_DEVICE", metavar="DEVICE",
     help="emu:BOARD, process:COMMAND, or a serial port; by default $MOAT_DEVICE.",
 )  # fmt: skip
+@click.option(
+    "--stack", envvar="MOAT_STACK", metavar="JSON",
+    help='The layers on the link, as on the device, e.g. \'{"framing": "serialpacker", '
+    '"reliable": true}\'; by default $MOAT_STACK, or MessagePack.',
+)  # fmt: skip
 @click.option("--timeout", default=10.0, metavar="SECONDS", help="Wait so long for the device.")
 @click.version_option(VERSION, prog_name="moat-sat")
 @click.pass_context
-def main(ctx: click.Context, device: str | None, timeout: float) -> None:
+def main(ctx: click.Context, device: str | None, stack: str | None, timeout: float) -> None:
     """Talk to a MicroPython device that runs moat-satellite."""
-    ctx.obj = {"device": device, "timeout": timeout}
+    ctx.obj = {"device": device, "stack": stack, "timeout": timeout}
