@@ -132,7 +132,7 @@ async def test_ctrl_c_counts_outside_of_messages_only():
             a.inject(codec.frame(THREES))
             assert await codec.recv(m) == THREES
             assert not calls
-            a.inject(b"x\x03" + codec.frame(b"1"))
+            a.inject(b"\r\x03" + codec.frame(b"1"))
             await codec.recv(m)
             a.inject(codec.frame(b"2"))
             await codec.recv(m)
@@ -144,9 +144,9 @@ async def test_ctrl_c_counts_although_its_text_was_read_already():
         a, b = pair()
         calls = []
         async with codec.open(a, ctrl_c=count(calls)) as m, b:
-            a.inject(b"x\x03" + codec.frame(b"1"))
+            a.inject(b"\r\x03" + codec.frame(b"1"))
             await codec.recv(m)
-            assert await text_of(m) == b"x\x03"
+            assert await text_of(m) == b"\r\x03"
             a.inject(codec.frame(b"2"))
             await codec.recv(m)
             assert calls == [1]
@@ -159,14 +159,14 @@ async def test_ctrl_c_may_raise_and_nothing_is_lost():
     for codec in CODECS:
         a, b = pair()
         async with codec.open(a, ctrl_c=interrupt) as m, b:
-            a.inject(codec.frame(b"1") + b"\x03" + codec.frame(b"2") + b"more")
+            a.inject(codec.frame(b"1") + b"\r\x03" + codec.frame(b"2") + b"more")
             assert await codec.recv(m) == b"1"
             assert await codec.recv(m) == b"2"
             with raises(OverflowError):
                 await codec.recv(m)
             a.inject(codec.frame(b"3"))
             assert await codec.recv(m) == b"3"
-            assert await text_of(m) == b"\x03more"
+            assert await text_of(m) == b"\r\x03more"
 
 
 async def test_behind_a_broken_message_ctrl_c_counts_after_a_silence():
@@ -181,7 +181,7 @@ async def test_behind_a_broken_message_ctrl_c_counts_after_a_silence():
             await until(lambda m=m: not m.look_ahead().unsettled())
             assert m.errors
             assert not calls
-            a.inject(b"\x03" + codec.frame(b"1"))
+            a.inject(b"\r\x03" + codec.frame(b"1"))
             await until(lambda f=found: f)
             a.inject(codec.frame(b"2"))
             await until(lambda f=found: len(f) == 2)
@@ -202,7 +202,7 @@ async def test_what_is_looked_at_ahead_still_arrives():
             ahead.feed(data[9:])
             assert ahead.next() in (THREES, packb(THREES))
             assert not ahead.ctrl_c
-            ahead.feed(b"\x03")
+            ahead.feed(b"\r\x03")
             assert ahead.next() is None
             assert ahead.ctrl_c
             a.inject(data[9:])

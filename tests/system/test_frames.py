@@ -82,9 +82,9 @@ class Peer:
             self._text += bytes(buf[:n])
         self._text = self._text.partition(text)[2]
 
-    async def interrupt(self, after: bytes = b"") -> None:
+    async def interrupt(self, after: bytes = b"", keys: bytes = b"\r\3") -> None:
         """A Ctrl-C stops the program, and gives the REPL, which gets what comes after it."""
-        await self.write(b"\3" + after)
+        await self.write(keys + after)
         await self.expect(b"KeyboardInterrupt")
         await self.expect(b">>> ")
 
@@ -110,6 +110,34 @@ async def test_inside_of_a_frame_it_is_data(target: str, device_folder: Path) ->
         for size in (1, 2, 3, 50, 255, 256, 1000):
             await peer.echo(b"\3" * size)
         await peer.interrupt()
+
+
+async def test_by_itself_it_interrupts_after_a_silence(target: str, device_folder: Path) -> None:
+    async with running(target, device_folder) as peer:
+        await peer.echo(THREES)
+        await peer.interrupt(keys=b"\3")
+
+
+async def test_in_a_frame_whose_start_is_damaged_it_is_data(
+    target: str, device_folder: Path
+) -> None:
+    async with running(target, device_folder) as peer:
+        for start in (b"?", b"\3"):
+            await peer.write(start + bytes(Format(max_packet=1000).encode(THREES))[1:])
+            await peer.echo(THREES)
+        await peer.write(bytes(Format(max_packet=1000).encode(bytes(1000)))[:50])
+        await peer.echo(THREES)  # has waited for the silence
+        await peer.interrupt()
+
+
+async def test_by_itself_it_reaches_a_program_that_blocks(
+    target: str, device_folder: Path
+) -> None:
+    if is_process(target):
+        pytest.skip("there, a terminal makes a signal of it")
+    async with running(target, device_folder) as peer:
+        await peer.echo(b"block")
+        await peer.interrupt(keys=b"\3")
 
 
 async def test_behind_a_broken_frame_and_a_silence_it_interrupts(

@@ -79,20 +79,21 @@ class _Scan:
             decoder.feed(self._buf[:n])
             self._seen += n
             _drain(decoder)
-        if decoder.ctrl_c:
-            decoder.ctrl_c = False
-            self._port.interrupt(self._seen)
-            self._seen = 0
-        elif self._seen == before:
+        at = -1
+        if self._seen == before and not decoder.ctrl_c:
             # What has not come in a whole period will not come.
             rest = decoder.text
             rest[:] = b""
             decoder.expire()
             _drain(decoder)
             at = rest.find(b"\x03")
-            if broken_too and at >= 0:
-                self._port.interrupt(max(0, self._seen - len(rest)) + at + 1)
-                self._seen = 0
+        if decoder.ctrl_c:
+            decoder.ctrl_c = False
+            self._port.interrupt(self._seen)
+            self._seen = 0
+        elif broken_too and at >= 0:
+            self._port.interrupt(max(0, self._seen - len(rest)) + at + 1)
+            self._seen = 0
 
 
 def _drain(decoder):

@@ -28,10 +28,11 @@ static int run_frozen(const char *name, bool allow_interrupt) {
     return pyexec_frozen_module(name, allow_interrupt);
 }
 
-// Take the input up to its first Ctrl-C, if that is in front of any message.
+// Take the input up to its first Ctrl-C, if that is in front of any message or
+// frame: these begin with a byte that is no ASCII character.
 static bool take_ctrl_c(void) {
     uint8_t c;
-    for (size_t n = 0; port_peek(&c, 1, n) == 1 && c != MESSAGE_PREFIX; n++) {
+    for (size_t n = 0; port_peek(&c, 1, n) == 1 && c < 0x80; n++) {
         if (c == CHAR_CTRL_C) {
             port_skip(n + 1);
             return true;

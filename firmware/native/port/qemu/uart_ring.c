@@ -10,6 +10,11 @@
 #include "py/stream.h"
 #include "shared/readline/readline.h"
 
+// Frames and messages begin with a byte that is no ASCII character. Until there
+// was a pause, what follows one is not typed: a Ctrl-C is data there. So a host
+// may go on talking while the device starts anew.
+#define PAUSE_US 20000
+
 // Like the FIFO of a real UART: the reader is woken when this much is there, or
 // when nothing has come for this long. Byte by byte it would work much harder.
 #define FIFO_LEVEL   16
@@ -17,6 +22,7 @@
 
 static struct {
     bool held;
+    bool binary; // the last bytes were not typed
     uint16_t head, len;
     uint32_t last_us; // when the last byte came
     uint8_t data[4096];
@@ -31,11 +37,17 @@ void qemu_uart_isr(void) {
             return;
         }
         uint8_t c = hw_uart_rx();
-        if (c == mp_interrupt_char) {
+        uint32_t now_us = hw_time_us();
+        if (c >= 0x80) {
+            rx.binary = true;
+        } else if (now_us - rx.last_us > PAUSE_US) {
+            rx.binary = false;
+        }
+        rx.last_us = now_us;
+        if (c == mp_interrupt_char && !rx.binary) {
             mp_sched_keyboard_interrupt();
         } else if (!full) {
             rx.data[(rx.head + rx.len++) % sizeof(rx.data)] = c;
-            rx.last_us = hw_time_us();
         }
     }
 }

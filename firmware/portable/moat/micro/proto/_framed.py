@@ -48,9 +48,13 @@ class BaseDecoder:
             setattr(new, name, value[:] if isinstance(value, bytearray) else value)
         return new
 
-    def _add_text(self, new):
-        if not self._failed and b"\x03" in new:
+    def _look_for_ctrl_c(self, new):
+        if b"\x03" in new:
             self.ctrl_c = True
+
+    def _add_text(self, new):
+        if not self._failed:
+            self._look_for_ctrl_c(new)
         text = self.text
         text.extend(new)
         over = len(text) - self._console

@@ -16,6 +16,10 @@ A frame fails when its length is not allowed, its checksum is wrong, or it stops
 (`expire`). Then reading starts again at the byte behind the one where it began: the length may
 have been wrong, and good frames be among its data.
 
+On a line that damages bytes a frame whose start is damaged looks like text, with a 3 in it
+perhaps. So a Ctrl-C counts only if there is no other text than more of them and ends of lines,
+back to the last silence. If it is the only byte, a silence has to follow, too.
+
 Input can be made such that hundreds of its bytes seem to begin a long frame. To compute all
 their checksums shall not take for ever: while failed ones have cost too much, what fails is
 skipped as a whole. That takes input made for the purpose.
@@ -155,8 +159,13 @@ class Decoder(BaseDecoder):
         """See BaseDecoder.reset."""
         super().reset()
         self._need = 1  # with less than so many bytes there is nothing to do
+        self._keys = b""  # the last bytes of text that may be typed, see above
         self._vain = 0  # bytes checked in vain, less what later input has made up for
         self._since = 0  # up to where it has
+
+    def unsettled(self) -> bool:
+        """See BaseDecoder.unsettled."""
+        return self.inside or self._failed or _len(self._keys) > 0
 
     def feed(self, chunk: "bytes | bytearray | memoryview") -> None:
         """Append what has arrived; then call `next` until it returns None."""
@@ -184,8 +193,22 @@ class Decoder(BaseDecoder):
                 if data is not None:
                     return data
         if self._silent:
+            if self._keys == b"\x03":
+                self.ctrl_c = True
+            self._keys = b""
             self._silent = self._failed = False
         return None
+
+    def _look_for_ctrl_c(self, new):
+        other = _len(new.lstrip(b"\r\n\x03"))
+        keys = self._keys + bytes(new[: _len(new) - other])
+        if _len(keys) > 1 and b"\x03" in keys:
+            self.ctrl_c = True
+            keys = b""
+        self._keys = keys[-1:]
+        if other:
+            self._failed = True
+            self._keys = b""
 
     def _begin(self):
         """Go to the next start of a frame; what is before it is text. False: there is none."""
