@@ -45,9 +45,10 @@ def _stack(cfg):
         return MsgpackMsgBuf(_port, gap_ms=_GAP_MS, ctrl_c=_interrupt)
     from moat.micro.stacks import build_stack
 
-    return build_stack(
-        cfg, _port, ctrl_c=_interrupt, gap_ms=_GAP_MS, max_idle=_GAP_MS, persistent=True
-    )
+    defaults = {"ctrl_c": _interrupt, "gap_ms": _GAP_MS, "persistent": True}
+    if not cfg.get("reliable"):  # else what was cut short is sent again
+        defaults["max_idle"] = _GAP_MS
+    return build_stack(cfg, _port, **defaults)
 
 
 class _Root(Dispatch):

@@ -19,6 +19,10 @@ _REORDER = 3
 RTO_FIRST = 500  # before a round trip has been measured
 RTO_MIN = 20
 RTO_MAX = 10000
+# How much longer back-off makes it, and how long at least at the end. A serial line that loses
+# half of what is sent is not congested: it gets no better by waiting.
+_BACKOFF = const(3)
+_BACKOFF_MS = const(500)
 
 
 class Rtt:
@@ -67,7 +71,8 @@ class Rtt:
             ms = self._first
         else:
             ms = max(RTO_MIN, (self._srtt8 >> 3) + self._var4 + 1 + self._ack_delay)
-        return min(ms << min(self._backoff, 10), RTO_MAX)
+        most = max(ms << _BACKOFF, _BACKOFF_MS)
+        return min(ms << min(self._backoff, 10), most, RTO_MAX)
 
 
 class _Entry:
