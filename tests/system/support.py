@@ -16,7 +16,7 @@ from moat.micro.testing.console import Console
 ROOT = Path(__file__).parents[2]
 DEVICE_FILES = Path(__file__).parent / "device"
 
-_WRITE = """
+WRITE = """
 import os
 for folder in {folders!r}:
     try:
@@ -29,7 +29,7 @@ for name, text in {files!r}.items():
 """
 
 # SystemExit ends the stack, and on a bare machine that is a soft reset.
-_RESET = """
+RESET = """
 import asyncio
 async def main():
     async def leave():
@@ -63,7 +63,7 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 async def reset(dev: Device) -> None:
     """Restart an emulated device, and wait until its stack has started again."""
     try:
-        await run_program(dev, _RESET)
+        await run_program(dev, RESET)
     except LinkReset:
         pass
     await dev._cmd.ready()
@@ -72,7 +72,7 @@ async def reset(dev: Device) -> None:
 async def put_files(dev: Device, files: Mapping[str, str]) -> None:
     """Write files to an emulated device's disk, and restart it."""
     folders = sorted({str(parent) for name in files for parent in Path(name).parents} - {"."})
-    await run_program(dev, _WRITE.format(folders=folders, files=dict(files)))
+    await run_program(dev, WRITE.format(folders=folders, files=dict(files)))
     await reset(dev)
 
 

@@ -140,8 +140,9 @@ async def connect(
                 await cmd.ready()
         except TimeoutError:
             same = ", with the same layers" if stack else ""
+            who = target if isinstance(target, str) else "the device"
             raise LinkLost(
-                f"{target} has not answered in {timeout:g} seconds: does the stack run there{same}?"
+                f"{who} has not answered in {timeout:g} seconds: does the stack run there{same}?"
             ) from None
         yield Device(cmd)
         tasks.cancel()
