@@ -373,6 +373,6 @@ async def test_ctrl_c_amid_a_marked_frame_counts_at_once():
         a.inject(frame(b"some block", mark=0x80)[:10])
         await until(lambda: m.look_ahead().inside)
         await settle()
-        a.inject(b"\x03")
+        a.inject(b"\r\x03")
         await until(lambda: calls)
         tg.cancel()
