@@ -2,7 +2,7 @@
 
 from _blocks import blk_pair
 from _helpers import forever, raises, settle, until
-from _lossy import lossy_pair
+from _lossy import ends, lossy_pair, receive
 from msgpack import packb
 
 from moat.micro import rt
@@ -14,18 +14,6 @@ from moat.micro.proto.reliable import OVERHEAD, ReliableMsg
 async def send_all(msg, values):
     for value in values:
         await msg.send(value)
-
-
-async def receive(msg, n):
-    found = []
-    for _ in range(n):
-        found.append(await msg.recv())  # noqa: PERF401 -- not on MicroPython
-    return found
-
-
-def ends(*args, **options):
-    a, b = lossy_pair(*args)
-    return ReliableMsg(a, **options), ReliableMsg(b, **options)
 
 
 async def test_messages_arrive_in_order():
@@ -255,7 +243,7 @@ async def test_its_limit_leaves_room_for_what_it_adds():
 
 async def test_silence_ends_the_session():
     a, b = lossy_pair()
-    a, b = ReliableMsg(a, keepalive_ms=20, silence_ms=60), ReliableMsg(b)
+    a, b = ReliableMsg(a, keepalive_ms=20, silence_ms=60), ReliableMsg(b, linger_ms=10)
     async with b, a:
         await a.send(1)
         assert await b.recv() == 1

@@ -48,7 +48,8 @@ class SendsTwice(StackedMsg):
         for m in [*(self._rest or []), msg]:
             self._rest = [msg]
             await self.s.send(m)
-            await rt.sleep_ms(0)
+            for _ in range(5):  # trio runs tasks in any order: one chance would not do
+                await rt.sleep_ms(0)
         self._rest = None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgpack import packb
 
@@ -128,6 +128,7 @@ def test_a_frame_whose_start_is_damaged_holds_no_ctrl_c(
     make, frame = CODECS[codec]
     decoder = make()
     whole = frame(content.replace(b"\xfa", b"?"))
+    assume(whole[1] != 3 or start not in b"\r\n\3")  # that is what typing looks like
     decode(decoder, bytes([start]) + whole[1:], sizes, end=True)
     assert not decoder.ctrl_c
 

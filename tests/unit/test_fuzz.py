@@ -288,10 +288,10 @@ def _reliable() -> Core:
             sent.append(frame)
             if i < 4:
                 one.receive(frame, i * 30)
-    assert one.state == OPEN
+    assert one.state() == OPEN
 
     def kept() -> int:
-        return len(one._left) + len(one.receiver.rest()) + len(one.receiver._early)
+        return len(one.past._left) + len(one.receiver.ready) + len(one.receiver._early)
 
     return lambda frame: one.receive(frame, 200), sent, kept
 

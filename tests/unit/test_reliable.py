@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from moat.micro.proto._options import Options
 from moat.micro.proto._reliable import OPEN, Reliable
 from moat.micro.testing.simulation import End, Link, Simulation
-from tests.unit.reliable_cases import CASES, opened
+from tests.unit.reliable_cases import opened
 from tests.unit.reliable_model import constant, machine
+from tests.unit.reliable_pauses import ALL
 
 TestMachine = machine().TestCase
 TestMachine.settings = settings(max_examples=2000, stateful_step_count=30, deadline=None)
@@ -23,9 +24,9 @@ TestOneEndWithoutRandomness.settings = settings(
 )
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ALL)
 def test_case(case: str) -> None:
-    CASES[case](None)
+    ALL[case](None)
 
 
 # ---- frames, goodput
@@ -101,7 +102,7 @@ def test_junk_never_raises(frames: list[tuple[Any, bool]]) -> None:
         a.received.clear()
         b.send("good")
         sim.run(sim.exact + 10_000)
-        assert a.core.state == OPEN
+        assert a.core.state() == OPEN
         assert "good" in a.received
 
 

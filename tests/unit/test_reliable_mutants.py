@@ -13,19 +13,28 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.unit.reliable_cases import CASES
 from tests.unit.reliable_model import constant, machine
+from tests.unit.reliable_pauses import ALL
 
 _PACKAGE = "moat.micro.proto."
 _SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-_MODULES = ("_window", "_handshake", "_reliable")
+_MODULES = ("_window", "_handshake", "_past", "_patience", "_reliable")
+
+
+TAG = "(sender * 0x9E3779B1 + (receiver ^ sender >> 7) * 0x85EBCA6B >> 3) & _MASK | _BITS"
+DOUBT = "return not self._handshake.confirmed or self.sender.blocked()"
+SENDER = "        self.sender = Sender(self._options.queue, Rtt(ACK_MS))\n"
+RECEIVER = "        self.receiver = Receiver(self._options.window, ACK_MS, self.past.held)\n"
 
 # What is wrong: module, the right text, the wrong one.
 MUTANTS = {
     "any tag is taken": (
         "_reliable", "tag == self._handshake.tag or", "self._handshake.is_open or"),
-    "the tag has the peer's nonce only": (
-        "_handshake", "((a ^ b) * 0x9E3779B1 + (a & b) * 0x85EBCA6B >> 1) & _MASK or 1", "0x1234"),
+    "a frame without a session is taken": ("_handshake", "Any\" = object()", "Any\" = -1"),
+    "all tags are the same": ("_handshake", TAG, "0x1234"),
+    "the tag has one nonce only": ("_handshake", TAG, "max(sender, receiver)"),
+    "an echo is taken": (
+        "_handshake", TAG, "((sender ^ receiver) * 0x9E3779B1 >> 3) & _MASK | _BITS"),
     "a hello is believed at once": (
         "_handshake", "        if me == self._me:\n            self._open(me, peer)",
         "        if True:\n            self._open(me, peer)"),
@@ -37,52 +46,82 @@ MUTANTS = {
         '            self._reset("anew", now)\n        elif what == CONFIRM:')),
     "the peer's restart goes unnoticed": (
         "_handshake", "self._say = _CHALLENGE", "self._say = 0"),
+    "another version ends a session": (
+        "_reliable", "not (self._options.persistent or self._handshake.is_open):",
+        "not self._options.persistent:"),
+    "old frames cause hellos without end": (
+        "_handshake", "self.due = min(self.due, max(now, self.said + _HELLO_MS))",
+        "self.due = now"),
     "nobody asks until the peer is open, too": (
-        "_reliable", "return self.sender.blocked or not self._handshake.confirmed",
-        "return self.sender.blocked"),
+        "_reliable", DOUBT, "return self.sender.blocked()"),
+    "nobody asks for credit": ("_reliable", DOUBT, "return not self._handshake.confirmed"),
     "numbers wrap at the window": (
         "_reliable", "self.receiver.put(frame[4] | 0, frame[5], now)",
         ("self.receiver.put(self.receiver.next + (frame[4] - self.receiver.next)"
         " % self._options.window, frame[5], now)")),
     "duplicates are delivered": (
-        "_window", "if seq < self.next or seq in self._early:", "if seq in self._early:"),
+        "_window", "if seq < self.next or seq in early:", "if seq in early:"),
     "what comes early is delivered early": (
-        "_window", "        if seq > self.next:\n            early[seq] = msg\n            return",
-        "        if seq > self.next:\n            self.next = seq"),
+        "_window", "self.due = now  # a gap: the peer wants to know\n            return\n",
+        "self.next = early.popitem()[0]\n"),
     "an acknowledgement of the future is believed": (
         "_window", 'raise ValueError("acknowledged what was never sent")',
-        "n = min(n, self._sent)\n            bits = 0"),
+        "ack = self.sent_end\n            n = ack - self.first\n            sent = bits = 0"),
     "an old acknowledgement takes back": (
         "_window", "            return False  # overtaken by a later one",
         "            self.first = ack\n            return False"),
     "selective means cumulative": (
-        "_reliable", "self.sender.acked(ack, room, bits, now)",
-        "self.sender.acked(ack + bits.bit_length() + (bits > 0), room, 0, now)"),
+        "_reliable", "sender.acked(ack, room, bits, now)",
+        "sender.acked(ack + bits.bit_length() + (bits > 0), room, 0, now)"),
     "nothing is sent again": ("_window", "        self._lose(1)", "        pass"),
+    "what was late is sent twice for ever": (
+        "_window", "        if not self._careful:\n", "        if True:\n"),
+    "back-off is never given up": (
+        "_window", "            self._back_off(0)\n", "            pass\n"),
     "credit is ignored by the sender": (
-        "_window", "i < self.window and self.first + i < self.edge:", "i < self.window:"),
+        "_window", "return n < self.end and n < self.edge and", "return n < self.end and"),
+    "the window is ignored by the sender": (
+        "_window", "n < self.edge and n - self.first < self.window", "n < self.edge"),
     "the receiver takes more than it allowed": (
         "_window", 'raise ValueError("more than was allowed")', "pass"),
     "no news of credit": (
-        "_window", "self._due = now  # the peer is held up, or soon will be", "pass"),
+        "_window", "self.due = now  # the peer is held up, or soon will be", "pass"),
     "no dedupe after a restart": (
-        "_reliable", "        self.receiver = Receiver(self._options.window, ACK_MS)\n",
-        ("        if not hasattr(self, 'receiver'):\n"
-        "            self.receiver = Receiver(self._options.window, ACK_MS)\n")),
+        "_reliable", RECEIVER,
+        "        if not hasattr(self, 'receiver'):\n    " + RECEIVER),
     "a new session sends what the old one had": (
-        "_reliable", "        self.sender = Sender(self._options.queue, Rtt(ACK_MS))\n",
-        ("        if not hasattr(self, 'sender'):\n"
-        "            self.sender = Sender(self._options.queue, Rtt(ACK_MS))\n")),
-    "the end of a session is not told": (
-        "_reliable", "            self._left.append(exc)\n", ""),
+        "_reliable", SENDER, "        if not hasattr(self, 'sender'):\n    " + SENDER),
+    "the end of a session is not told": ("_past", "        left.append(exc)\n", ""),
     "what has arrived is lost with the session": (
-        "_reliable", "self._left = self.receiver.rest()", "self._left = []"),
+        "_past", "        left += receiver.ready\n", ""),
+    "what was not read takes no room": ("_reliable", "ACK_MS, self.past.held)", "ACK_MS)"),
+    "room is forgotten when that was read": (
+        "_reliable", "            self.receiver.released(now)\n", ""),
     "all is said to be delivered": (
-        "_reliable", "        if number < sender.first:", "        if number < sender.sent_end:"),
+        "_past", "    if number < first:", "    if number < sent_end:"),
     "nothing is said to be sent": (
-        "_reliable", "return UNKNOWN if number < sender.sent_end else NEVER_SENT",
-        "return NEVER_SENT"),
-    "no keepalive": ("_reliable", "                self._ping = True\n", ""),
+        "_past", "return UNKNOWN if number < sent_end else NEVER_SENT", "return NEVER_SENT"),
+    "an older value is sent": ("_window", "                queue[i].msg = msg\n", ""),
+    "what was sent is replaced": (
+        "_window", "range(self.sent_end - self.first, len(queue))", "range(len(queue))"),
+    "no keepalive": ("_patience", "            self.ping = True\n", ""),
+    "who has slept gives up": ("_patience", "if late > _LATE_MS:", "if False:"),
+    "a link that is down has no limit": (
+        "_patience", "self.limit = self._options.down_ms", "self.limit = 1 << 40"),
+    "closing loses what is under way": (
+        "_reliable", "return self.closing and self.sender.first == self.sender.end",
+        "return self.closing"),
+    "a farewell is said once": (
+        "_reliable", "self._bye_at = now + self.sender.rtt.rto", "self._bye_at = 1 << 40"),
+    "a farewell is answered once": (
+        "_reliable", "self._last_words = [handshake.old_out_tag, 0]", "pass"),
+    "no farewell while opening": (
+        "_handshake", "        if self._peer:  # it may", "        if False:  # it may"),
+    "a new peer of one that closes hears nothing": (
+        "_reliable", "            self._last_words = self._handshake.farewell(0)\n", ""),
+    "closing is not for good": (
+        "_reliable", "            self._end(LinkLost(why))\n            return\n",
+        "            pass\n"),
 }  # fmt: skip
 
 
@@ -117,7 +156,7 @@ def run(core: Callable[..., Any] | None, examples: int, nonces: Any = None) -> N
 
 def find(core: Callable[..., Any]) -> None:
     """Raise an error if something is wrong with it."""
-    for case in CASES.values():
+    for case in ALL.values():
         case(core)
     run(core, 300)
 

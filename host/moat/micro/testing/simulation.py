@@ -18,7 +18,7 @@ from typing import Any
 
 from moat.micro.errors import LinkError, LinkReset
 from moat.micro.proto._options import Options
-from moat.micro.proto._reliable import ENDED, OPENING, Reliable
+from moat.micro.proto._reliable import CLOSING, ENDED, OPENING, Reliable
 
 __all__ = ["End", "Link", "Simulation"]
 
@@ -36,6 +36,7 @@ class Link:
     delay_ms: float = 5
     rate: float = 0  # bytes per second; 0: the line is never busy
     cut: bool = False  # nothing arrives
+    down: bool = False  # it takes nothing, see Simulation.unplug
     size: Callable[[Any], int] = lambda _frame: 1
 
 
@@ -62,6 +63,9 @@ class End:
         """Begin with nothing, as after a reset of the board."""
         self.core = self.sim.make_core(self.options, self.random, self.sim.now)
         self.busy = False
+        self._alarm: int | None = None  # at the latest then `_work` runs again
+        self._inbox: list[Any] | None = None  # while it sleeps
+        self._stuck: Any = None  # a frame that the link has not taken
         self.generation = next(self.sim.numbers)
         self.wake()
 
@@ -70,7 +74,7 @@ class End:
         sender = self.core.sender
         number = None if channel is None else sender.replace(msg, channel)
         if number is None:
-            if sender.full or self.core.state == ENDED:
+            if sender.full() or self.core.state() in (CLOSING, ENDED):
                 return None
             number = sender.put(msg, channel)
         self.wake()
@@ -80,8 +84,28 @@ class End:
         """Let the core do what it can do now."""
         self.sim.at(self.sim.now, self._work, self.generation)
 
+    @property
+    def asleep(self) -> bool:
+        """True while it does nothing."""
+        return self._inbox is not None
+
+    def sleep(self, ms: float) -> bool:
+        """Do nothing for `ms`; what arrives waits meanwhile. False: it sleeps already."""
+        if self._inbox is not None:
+            return False
+        self._inbox = []
+        self.sim.at(self.sim.exact + ms, self._awake, self.generation)
+        return True
+
+    def _awake(self, generation: int) -> None:
+        if generation == self.generation and self._inbox is not None:
+            frames, self._inbox = self._inbox, None
+            self._work(generation)  # the timer comes first
+            for frame in frames:
+                self.arrive(frame)
+
     def _work(self, generation: int) -> None:
-        if generation != self.generation:
+        if generation != self.generation or self._inbox is not None:
             return
         now = self.sim.now
         core = self.core
@@ -91,17 +115,22 @@ class End:
         if self.reading:
             self.read()
         self.on_room()
-        if (at := core.deadline) is not None:
-            self.sim.at(max(at, now), self._due, (generation, at))
+        if core.ended is not None:
+            return
+        at = now if core.pending(now) else core.deadline(now)
+        if self._alarm is None or at < self._alarm:
+            self._alarm = at
+            self.sim.at(max(at, now), self._ring, (generation, at))
 
-    def _due(self, arg: tuple[int, int]) -> None:
+    def _ring(self, arg: tuple[int, int]) -> None:
         generation, at = arg
-        if generation == self.generation and self.core.deadline == at:
+        if generation == self.generation and at == self._alarm:
+            self._alarm = None
             self._work(generation)
 
     def read(self) -> None:
         """Take what has arrived."""
-        while self.core.ready:
+        while self.core.ready():
             try:
                 self.on_message(self.core.take(self.sim.now))
             except LinkReset as exc:
@@ -113,6 +142,10 @@ class End:
         sim, link = self.sim, self.sim.link
         self.sent_frames += 1
         sim.count_work()
+        if link.down:
+            self.busy = True
+            self._stuck = frame
+            return
         line = link.size(frame) / link.rate * 1000 if link.rate else 0
         if line:
             self.busy = True
@@ -120,6 +153,16 @@ class End:
         else:
             self.core.taken(sim.now)
         sim.carry(self.other, deepcopy(frame), line)
+
+    def plugged(self) -> None:
+        """The link below is a new one. What it could not take goes out now."""
+        self.core.link_reset(self.sim.now)
+        frame, self._stuck = self._stuck, None
+        if frame is not None:
+            self.busy = False
+            self.sent_frames -= 1
+            self._transmit(frame)
+        self.wake()
 
     def _taken(self, generation: int) -> None:
         if generation == self.generation:
@@ -129,6 +172,9 @@ class End:
 
     def arrive(self, frame: Any) -> None:
         """A frame comes out of the link."""
+        if self._inbox is not None:
+            self._inbox.append(frame)
+            return
         self.core.receive(frame, self.sim.now)
         self._work(self.generation)
 
@@ -190,6 +236,17 @@ class Simulation:
         self._events = [event for event in self._events if event[2] not in arrivals]
         heapq.heapify(self._events)
 
+    def unplug(self) -> None:
+        """Lose what is under way; the link takes nothing until `plug`."""
+        self.clear()
+        self.link.down = True
+
+    def plug(self) -> None:
+        """There is a new link."""
+        self.link.down = False
+        for end in self.ends:
+            end.plugged()
+
     def count_work(self) -> None:
         """Raise RuntimeError when the ends do not come to rest, or flood the link."""
         if self._work_at != self.exact:
@@ -214,4 +271,4 @@ class Simulation:
 
 def _is_idle(end: End) -> bool:
     sender = end.core.sender
-    return end.core.state != OPENING and sender.first == sender.end
+    return end.core.state() != OPENING and sender.first == sender.end

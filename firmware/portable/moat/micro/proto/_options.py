@@ -1,6 +1,7 @@
 """The options of the reliable protocol."""
 
 MAX_WINDOW = 64  # bits of an acknowledgement
+OVERHEAD = 26  # bytes that a frame has more than its message, at most
 
 
 class Options:

@@ -18,7 +18,8 @@ have been wrong, and good frames be among its data.
 
 On a line that damages bytes a frame whose start is damaged looks like text, with a 3 in it
 perhaps. So a Ctrl-C counts only if there is no other text than more of them and ends of lines,
-back to the last silence. If it is the only byte, a silence has to follow, too.
+back to the last silence. If it is the only byte, a silence has to follow, too. What remains is a
+frame of three bytes whose start has become the end of a line.
 
 Input can be made such that hundreds of its bytes seem to begin a long frame. To compute all
 their checksums shall not take for ever: while failed ones have cost too much, what fails is

@@ -5,6 +5,8 @@ be taken for a new message. Selective acknowledgement as in RFC 2018, as a bitma
 order of transmission and retransmission time as in RFC 9002 and RFC 6298.
 
 Times are milliseconds of a clock that only rises.
+
+There are no properties here: MicroPython stores attributes slowly in a class that has one.
 """
 
 from moat.micro.const import const
@@ -14,15 +16,11 @@ if _TYPING:
     from typing import Any
 
 # A frame is lost when one that was sent so many frames later has arrived.
-_REORDER = 3
+_REORDER = const(3)
 
 RTO_FIRST = 500  # before a round trip has been measured
 RTO_MIN = 20
 RTO_MAX = 10000
-# How much longer back-off makes it, and how long at least at the end. A serial line that loses
-# half of what is sent is not congested: it gets no better by waiting.
-_BACKOFF = const(3)
-_BACKOFF_MS = const(500)
 
 
 class Rtt:
@@ -33,16 +31,19 @@ class Rtt:
     """
 
     def __init__(self, ack_delay: int) -> None:
+        self.rto = RTO_FIRST  # ms after which what was sent is sent again
         self.least = 0  # the shortest round trip
         self._ack_delay = ack_delay
+        self._base = RTO_FIRST  # `rto` without back-off
         self._srtt8 = -1  # eight times the smoothed round trip; -1: not measured yet
         self._var4 = 0  # four times its variation
         self._backoff = 0
-        self._first = RTO_FIRST
+        self._kept = 0  # the back-off that was given up without a sample
+        self._careful = False  # until the next sample do not give up any more
 
     def handshake(self, ms: int) -> None:
         """The answer to a hello took `ms`, or less if there were several."""
-        self._first = min(RTO_FIRST, max(RTO_MIN, 4 * ms) + self._ack_delay)
+        self.rto = self._base = min(RTO_FIRST, max(RTO_MIN, 4 * ms) + self._ack_delay)
 
     def sample(self, ms: int) -> None:
         """A round trip took `ms`; not for what was sent twice."""
@@ -54,25 +55,35 @@ class Rtt:
             err = ms - (self._srtt8 >> 3)
             self._srtt8 += err
             self._var4 += abs(err) - (self._var4 >> 2)
-            self.least = min(self.least, ms)
+            if ms < self.least:
+                self.least = ms
+        ms = (self._srtt8 >> 3) + self._var4 + 1 + self._ack_delay
+        self.rto = self._base = min(max(RTO_MIN, ms), RTO_MAX)
+        self._backoff = self._kept = 0
+        self._careful = False
 
     def backoff(self) -> None:
-        """Nothing came for `rto` ms: wait twice as long next time."""
-        self._backoff += 1
+        """Nothing came for `rto` ms: wait twice as long."""
+        self._back_off(min(self._backoff + 1, 10))
+
+    def _back_off(self, n):
+        self._backoff = n
+        self.rto = min(self._base << n, RTO_MAX)
 
     def progress(self) -> None:
-        """Something was acknowledged."""
-        self._backoff = 0
+        """An answer came, but to what was sent twice: for which of the two is not known."""
+        if not self._careful:
+            self._kept = max(self._kept, self._backoff)
+            self._back_off(0)
 
-    @property
-    def rto(self) -> int:
-        """Milliseconds after which what was sent is sent again."""
-        if self._srtt8 < 0:
-            ms = self._first
-        else:
-            ms = max(RTO_MIN, (self._srtt8 >> 3) + self._var4 + 1 + self._ack_delay)
-        most = max(ms << _BACKOFF, _BACKOFF_MS)
-        return min(ms << min(self._backoff, 10), most, RTO_MAX)
+    def repeated(self) -> None:
+        """It seems that the peer has got something twice: it was late, not lost.
+
+        So `rto` is too short. Wait long enough to get a sample (Karn).
+        """
+        if self._kept:
+            self._careful = True
+            self._back_off(max(self._kept, self._backoff))
 
 
 class _Entry:
@@ -84,7 +95,8 @@ class _Entry:
     lost = False  # to be sent again
     arrived = False  # out of order
 
-    def __init__(self, msg, channel):
+    def __init__(self, seq, msg, channel):
+        self.seq = seq
         self.msg = msg
         self.channel = channel
 
@@ -100,14 +112,16 @@ class Sender:
     def __init__(self, size: int, rtt: Rtt) -> None:
         self.rtt = rtt
         self.first = 0  # number of the oldest that was not acknowledged
+        self.sent_end = 0  # the number behind the last message that was sent
+        self.end = 0  # the number behind the last message that was accepted
         self.edge = 0  # the peer takes numbers below this
         self.window = 0  # messages that may be under way
+        self.moved = False  # the last acknowledgement had news
         self._size = size
         self._queue = []
-        self._sent = 0  # of the queue, so many have been sent
         self._order = 0
         self._arrived_order = -1  # the latest transmission that is known to have arrived
-        self._lost = 0
+        self._lost = 0  # messages that are to be sent again
         self._timer = None  # when something was sent or acknowledged last
 
     def open(self, window: int, room: int) -> None:
@@ -115,121 +129,129 @@ class Sender:
         self.window = window
         self.edge = room
 
-    @property
-    def end(self) -> int:
-        """The number behind the last message that was accepted."""
-        return self.first + len(self._queue)
-
-    @property
-    def sent_end(self) -> int:
-        """The number behind the last message that was sent."""
-        return self.first + self._sent
-
-    @property
     def full(self) -> bool:
         """True when `put` must not be called."""
-        return len(self._queue) >= self._size
+        return self.end - self.first >= self._size
 
     def put(self, msg: "Any", channel: "Any" = None) -> int:
-        """Accept a message; returns its number.
-
-        One that has a channel takes the place of an older one of that channel which was not
-        sent yet, even when the queue is full: see `replace`.
-        """
-        self._queue.append(_Entry(msg, channel))
-        return self.end - 1
+        """Accept a message; returns its number. `channel`: see `replace`."""
+        seq = self.end
+        self._queue.append(_Entry(seq, msg, channel))
+        self.end = seq + 1
+        return seq
 
     def replace(self, msg: "Any", channel: "Any") -> "int | None":
-        """Put `msg` in the place of the channel's unsent one; returns its number, or None."""
+        """Put `msg` in the place of the channel's unsent one; returns its number, or None.
+
+        This also works when the queue is full.
+        """
         queue = self._queue
-        for i in range(self._sent, len(queue)):
+        for i in range(self.sent_end - self.first, len(queue)):
             if queue[i].channel == channel:
                 queue[i].msg = msg
-                return self.first + i
+                return queue[i].seq
         return None
 
-    def next(self, now: int) -> "tuple[int, Any] | None":
-        """Return number and message of what is to be sent now, or None."""
-        queue = self._queue
-        i = self._sent
+    def pending(self) -> bool:
+        """True when `next` has something."""
+        if self._lost:
+            return True
+        n = self.sent_end
+        return n < self.end and n < self.edge and n - self.first < self.window
+
+    def next(self, now: int) -> "_Entry | None":
+        """Return what is to be sent now, its `seq` and `msg`; or None."""
+        if not self.pending():
+            return None
+        i = self.sent_end - self.first
         if self._lost:
             i = 0
-            while not queue[i].lost:
+            while not self._queue[i].lost:
                 i += 1
             self._lost -= 1
-        elif i < len(queue) and i < self.window and self.first + i < self.edge:
-            self._sent += 1
         else:
-            return None
-        entry = queue[i]
+            self.sent_end += 1
+        entry = self._queue[i]
         entry.lost = False
         entry.sent = now
         entry.tries += 1
         entry.order = self._order
         self._order += 1
         self._timer = now
-        return self.first + i, entry.msg
+        return entry
 
-    @property
     def blocked(self) -> bool:
         """True while the peer's credit holds messages back, and nothing is under way."""
-        return not self._sent and len(self._queue) > 0 and self.first >= self.edge
+        return self.edge <= self.first < self.end and self.sent_end == self.first
 
     def acked(self, ack: int, room: int, bits: int, now: int) -> bool:
-        """The peer has all up to `ack`, and those of `bits` behind that; True if that is news.
+        """The peer has all up to `ack`, and those of `bits` behind that; True if there is room.
 
         ValueError: it has what we never sent.
         """
         n = ack - self.first
-        if n > self._sent or (n >= 0 and bits >> max(0, self._sent - n - 1)):
+        sent = self.sent_end - ack
+        if sent < 0 or (n >= 0 and bits >> (sent - 1 if sent else 0)):
             raise ValueError("acknowledged what was never sent")
+        self.moved = True
         if n < 0:
             return False  # overtaken by a later one
-        self.edge = max(self.edge, ack + room)
-        queue = self._queue
-        arrived = [entry for entry in queue[:n] if not entry.arrived]
-        i = n + 1
-        while bits:
-            if bits & 1 and not queue[i].arrived:
-                arrived.append(queue[i])
-            bits >>= 1
-            i += 1
-        del queue[:n]
-        self.first = ack
-        self._sent -= n
-        if arrived:
-            self._arrivals(arrived, now)
-            self._find_losses()
-        if n or arrived:
-            self.rtt.progress()
-            self._timer = now if self._sent else None
-        return n > 0 or len(arrived) > 0
-
-    def _arrivals(self, entries, now):
-        newest = None
-        for entry in entries:
-            entry.arrived = True
-            if entry.lost:
-                entry.lost = False
-                self._lost -= 1
-            if entry.tries > 1 and now - entry.sent < self.rtt.least:
-                continue  # too soon: this is for an earlier transmission
-            if newest is None or entry.order > newest.order:
-                newest = entry
+        newest = self._newest(n, bits, now)
+        if ack + room > self.edge:
+            self.edge = ack + room
+        elif not n and newest is None:
+            self.moved = False
+        if n:
+            del self._queue[:n]
+            self.first = ack
+            self._timer = now if sent else None
         if newest is not None:
-            self._arrived_order = max(self._arrived_order, newest.order)
+            self._timer = now if sent else None
             if newest.tries == 1:
                 self.rtt.sample(now - newest.sent)
+            else:
+                self.rtt.progress()
+            if newest.order > self._arrived_order:
+                self._arrived_order = newest.order
+            self._find_losses()
+        return n > 0
+
+    def _newest(self, n, bits, now):
+        """Note what has arrived; returns what of it was sent last."""
+        queue = self._queue
+        newest = None
+        i = 0
+        while i < n:
+            newest = self._arrived(queue[i], newest, now)
+            i += 1
+        while bits:
+            i += 1
+            if bits & 1:
+                newest = self._arrived(queue[i], newest, now)
+            bits >>= 1
+        return newest
+
+    def _arrived(self, entry, newest, now):
+        """Note that it has arrived; returns which of the two was sent later."""
+        if entry.arrived:
+            return newest
+        entry.arrived = True
+        if entry.lost:
+            entry.lost = False
+            self._lost -= 1
+        if entry.tries > 1 and now - entry.sent < self.rtt.least:
+            return newest  # too soon: this is for an earlier transmission
+        return entry if newest is None or entry.order > newest.order else newest
 
     def _find_losses(self):
         limit = self._arrived_order - _REORDER
-        for i in range(self._sent):
-            entry = self._queue[i]
+        queue = self._queue
+        for i in range(self.sent_end - self.first):
+            entry = queue[i]
             if entry.order <= limit and not entry.arrived and not entry.lost:
                 entry.lost = True
                 self._lost += 1
 
-    @property
     def deadline(self) -> "int | None":
         """When `expire` is to be called."""
         if self._timer is None or self._lost:
@@ -244,8 +266,9 @@ class Sender:
 
     def link_reset(self, now: int) -> None:
         """All that is under way is lost."""
-        self._timer = now if self._sent else None
-        self._lose(self._sent)
+        n = self.sent_end - self.first
+        self._timer = now if n else None
+        self._lose(n)
 
     def _lose(self, n):
         for i in range(n):
@@ -261,77 +284,73 @@ class Receiver:
     Args:
         window: messages that may wait here, in order or not.
         ack_delay: ms that an acknowledgement may wait for a message to ride on.
+        held: messages that wait elsewhere, and count like those here: see `released`.
     """
 
-    def __init__(self, window: int, ack_delay: int) -> None:
+    def __init__(self, window: int, ack_delay: int, held: int = 0) -> None:
         self.next = 0  # the number that is to come
+        self.due: "int | None" = None  # when an acknowledgement is to be sent
+        self.ready: "list[Any]" = []  # messages that can be taken
         self.duplicates = 0
         self._window = window
         self._ack_delay = ack_delay
         self._early = {}  # number -> message
-        self._ready = []
-        self._taken = 0
-        self._told_edge = window
+        self._edge = window - held  # numbers below this are taken
+        self._told_edge = 0  # the peer knows of it
         self._unacked = 0
-        self._due = None  # when the acknowledgement has to be sent
+
+    def room(self) -> int:
+        """Messages that may arrive, from `next` on."""
+        return self._edge - self.next
 
     def put(self, seq: int, msg: "Any", now: int) -> None:
         """A message has arrived. ValueError: it is beyond what we allowed."""
-        if seq >= self._taken + self._window:
+        if seq >= self._edge:
             raise ValueError("more than was allowed")
-        if seq < self.next or seq in self._early:
-            self.duplicates += 1
-            self._due = now
-            return
         early = self._early
-        if seq > self.next or early:
-            self._due = now  # a gap: the peer wants to know
+        if seq < self.next or seq in early:
+            self.duplicates += 1
+            self.due = now
+            return
         if seq > self.next:
             early[seq] = msg
+            self.due = now  # a gap: the peer wants to know
             return
-        self._ready.append(msg)
-        self.next += 1
-        while early and self.next in early:
-            self._ready.append(early.pop(self.next))
-            self.next += 1
+        self.ready.append(msg)
+        self.next = seq + 1
         self._unacked += 1
-        if self._unacked * 2 >= self._window:
-            self._due = now
-        elif self._due is None or self._due > now:
-            self._due = now + self._ack_delay  # the next one may come soon
-
-    @property
-    def ready(self) -> bool:
-        """True when `take` has something."""
-        return len(self._ready) > 0
+        if early:
+            self.due = now
+            while self.next in early:
+                self.ready.append(early.pop(self.next))
+                self.next += 1
+        elif self._unacked * 2 >= self._window:
+            self.due = now
+        elif self.due is None or self.due > now:
+            self.due = now + self._ack_delay  # the next one may come soon
 
     def take(self, now: int) -> "Any":
         """Return the next message, in order."""
-        self._taken += 1
-        grown = self._taken + self._window - self._told_edge
-        if self._told_edge <= self.next or 2 * grown >= self._window:
-            self._due = now  # the peer is held up, or soon will be
-        return self._ready.pop(0)
+        self.released(now)
+        return self.ready.pop(0)
 
-    def rest(self) -> "list[Any]":
-        """Return the messages that were not taken."""
-        return self._ready
-
-    @property
-    def due(self) -> "int | None":
-        """When an acknowledgement is to be sent, or None."""
-        return self._due
+    def released(self, now: int) -> None:
+        """A message was taken: there is room for one more."""
+        self._edge += 1
+        told = self._told_edge
+        if told <= self.next or 2 * (self._edge - told) >= self._window:
+            self.due = now  # the peer is held up, or soon will be
 
     def ack_now(self, now: int) -> None:
         """The peer asks for an acknowledgement."""
-        self._due = now
+        self.due = now
 
-    def ack(self) -> "tuple[int, int, int]":
-        """Return the acknowledgement to be sent: what is to come, room behind it, bitmap."""
-        self._due = None
+    def ack(self, tag: int) -> "list[int]":
+        """Return the frame with the acknowledgement: what is to come, room behind it, bitmap."""
+        self.due = None
         self._unacked = 0
-        self._told_edge = self._taken + self._window
+        self._told_edge = self._edge
         bits = 0
         for seq in self._early:
             bits |= 1 << (seq - self.next - 1)
-        return self.next, self._told_edge - self.next, bits
+        return [tag, self.next, self._edge - self.next, bits]

@@ -9,16 +9,14 @@ from moat.micro.errors import (
     LinkReset,
     MessageTooLongError,
 )
-from moat.micro.proto._options import Options
-from moat.micro.proto._reliable import DELIVERED, ENDED, NEVER_SENT, Reliable
+from moat.micro.proto._options import OVERHEAD, Options
+from moat.micro.proto._past import DELIVERED, NEVER_SENT
+from moat.micro.proto._reliable import Reliable
 from moat.micro.proto.stack import StackedMsg
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
-
-# Bytes that a message gets longer, as MessagePack, at most.
-OVERHEAD = 36
 
 
 def _failed(why, fate):
@@ -39,11 +37,12 @@ class ReliableMsg(StackedMsg):
     replaced (ReconnectBuf) loses nothing.
 
     A message belongs to this layer until it is delivered: do not change it. One that the layer
-    below refuses (it is too long, or cannot be encoded) ends the session.
+    below refuses (it is too long, or cannot be encoded) cannot be delivered, nor what follows
+    it: that ends the session.
 
     Args:
         parent: the message stream below; what it damages has to be dropped there.
-        options: see _reliable.Options: window, queue, keepalive_ms, silence_ms, down_ms,
+        options: see _options.Options: window, queue, keepalive_ms, silence_ms, down_ms,
             linger_ms, persistent.
     """
 
@@ -66,11 +65,15 @@ class ReliableMsg(StackedMsg):
             self._finished = False
             self._arrived = rt.Event()
             self._changed = rt.Event()  # there is room, or something was delivered or has ended
+            self._waiting = 0  # tasks that wait for room,
+            self._turn = rt.Lock()  # and that of the first one
             self._wake = rt.Event()  # the writer has something to do
-            self._timer = rt.timeout_ms(0)
+            self._sooner = rt.Event()  # so has the clock, earlier than it thought
+            self._alarm = 0  # when it wakes up
             async with rt.TaskGroup() as tasks:
                 tasks.start_soon(self._read)
                 tasks.start_soon(self._write)
+                tasks.start_soon(self._clock)
                 try:
                     yield self
                 finally:
@@ -79,7 +82,8 @@ class ReliableMsg(StackedMsg):
 
     async def _leave(self):
         self._core.close(self._now())
-        self._wake.set()
+        self._tell()
+        self._after(self._time)
         async with rt.grace_ms(self._options.linger_ms + 200):
             while not self._finished:
                 self._changed.clear()
@@ -107,13 +111,14 @@ class ReliableMsg(StackedMsg):
         if self._reading:
             raise InUseError("somebody reads messages already")
         core = self._core
-        self._reading = True
-        try:
-            while not core.ready:
-                self._arrived.clear()
-                await self._arrived.wait()
-        finally:
-            self._reading = False
+        if not core.ready():
+            self._reading = True
+            try:
+                while not core.ready():
+                    self._arrived.clear()
+                    await self._arrived.wait()
+            finally:
+                self._reading = False
         now = self._now()
         try:
             msg = core.take(now)
@@ -128,31 +133,48 @@ class ReliableMsg(StackedMsg):
     async def send(self, msg: "Any", channel: "Any" = None) -> None:
         """Accept a message; waits while the queue is full. Cancelled, it was not accepted.
 
+        Those that wait get their turn in the order in which they came.
+
         Args:
             msg: the message.
             channel: of a value that gets out of date: the message replaces an older one of the
                 same channel that was not sent yet.
 
         Raises:
-            LinkReset: once, when a session has ended; the message was not sent.
+            LinkReset: once, when a session has ended, and to everybody who waits then; the
+                message was not sent.
             LinkLost: the link has ended; the message was not sent.
         """
+        session = self._noticed
+        if not self._accept(msg, channel, session, self._waiting == 0):
+            self._waiting += 1
+            try:
+                async with self._turn:
+                    while not self._accept(msg, channel, session, True):
+                        self._changed.clear()
+                        await self._changed.wait()
+            finally:
+                self._waiting -= 1
+
+    def _accept(self, msg, channel, session, turn):
+        """Accept the message if there is room; `turn`: nobody waits for it longer than we do."""
         core = self._core
-        while True:
-            if core.sessions != self._noticed:
-                self._noticed = core.sessions
-                raise _failed(LinkReset("the session has ended"), NEVER_SENT)
-            if core.ended is not None or core.closing:
-                why = core.ended or LinkLost("this end is closing")
-                raise _failed(why, NEVER_SENT)
-            if channel is not None and core.sender.replace(msg, channel) is not None:
-                return
-            if not core.sender.full:
-                core.sender.put(msg, channel)
-                self._wake.set()
-                return
-            self._changed.clear()
-            await self._changed.wait()
+        if core.sessions != session:
+            self._noticed = core.sessions
+            raise _failed(LinkReset("the session has ended"), NEVER_SENT)
+        if core.ended is not None or core.closing:
+            raise _failed(core.ended or LinkLost("this end is closing"), NEVER_SENT)
+        sender = core.sender
+        if channel is not None and sender.replace(msg, channel) is not None:
+            return True
+        if not turn or sender.full():
+            return False
+        sender.put(msg, channel)
+        if sender.pending():
+            self._wake.set()
+        elif sender.blocked():
+            self._after(self._now())
+        return True
 
     async def flush(self) -> None:
         """Wait until all messages that were accepted have been delivered.
@@ -161,7 +183,13 @@ class ReliableMsg(StackedMsg):
         message.
         """
         core = self._core
-        session, number = core.sessions, core.sender.end - 1
+        session = core.sessions
+        if session != self._noticed:
+            fate = core.past.fate(core.past.last())
+            if fate != DELIVERED:
+                self._noticed = session
+                raise _failed(LinkReset("the session has ended"), fate)
+        number = core.sender.end - 1
         while True:
             fate = core.fate(session, number)
             if fate == DELIVERED:
@@ -175,69 +203,100 @@ class ReliableMsg(StackedMsg):
 
     def _tell(self):
         """Something has arrived, or the time has come: wake whom it may concern."""
-        if self._core.ready:
+        core = self._core
+        if core.news:
+            core.news = False
+            self._changed.set()
+        if core.ready():
             self._arrived.set()
-        self._changed.set()
+
+    def _after(self, now):
+        """The core has changed: wake the tasks that have to do something about it."""
+        core = self._core
+        ended = core.ended is not None
+        if ended or core.pending(now):
+            self._wake.set()  # the writer comes here when it has sent all
+            if not ended:
+                return
+        if ended or core.deadline(now) < self._alarm:
+            self._sooner.set()
 
     async def _read(self):
         core = self._core
-        while True:
+        lost = None
+        while lost is None:
             try:
                 frame = await self.s.recv()
             except LinkReset:
                 core.link_reset(self._now())
             except EOFError:
-                core.link_lost(LinkLost("the link has ended, without a farewell of the peer"))
+                lost = LinkLost("the link has ended, without a farewell of the peer")
             except LinkError as exc:
-                core.link_lost(exc)
+                lost = exc
             else:
                 core.receive(frame, self._now())
+            if lost is not None:
+                core.link_lost(lost)
             self._tell()
-            self._wake.set()
-            if core.state == ENDED:
-                return
+            self._after(self._time)
 
     async def _write(self):
         core = self._core
         try:
             while True:
+                self._wake.clear()
                 now = self._now()
-                core.tick(now)
                 frame = core.next(now)
                 if frame is not None:
                     await self._send(frame)
-                elif core.state == ENDED:
-                    break
+                    continue
+                if core.ended is None:
+                    self._after(now)
                 else:
-                    self._tell()
-                    await self._pause(core.deadline, now)
+                    self._finished = True
+                    self._changed.set()
+                await self._wake.wait()
         finally:
             self._finished = True
-            self._tell()
+            self._changed.set()
 
     async def _send(self, frame):
+        core = self._core
         try:
             await self.s.send(frame)
         except LinkReset:
-            self._core.link_reset(self._now())
+            core.link_reset(self._now())
         except (LinkError, EOFError) as exc:
             if isinstance(exc, EOFError):
                 exc = LinkLost("the link has ended")
-            self._core.link_lost(exc)
+            core.link_lost(exc)
         except (MessageTooLongError, TypeError, ValueError, OverflowError) as exc:
-            self._core.refused(exc, self._now())
-        self._core.taken(self._now())
+            core.refused(exc, self._now())
+        core.taken(self._now())
+        if core.news:
+            self._tell()
 
-    async def _pause(self, until, now):
-        wake = self._wake
-        if until is None or until > now:
-            if until is None:
-                await wake.wait()
+    async def _clock(self):
+        """Watch the time, also while the writer waits for the link."""
+        core = self._core
+        timer = rt.timeout_ms(0)
+        while True:
+            now = self._now()
+            core.tick(now)
+            self._tell()
+            if core.ended is not None:
+                break
+            if core.pending(now):
+                at = now + self._options.keepalive_ms  # the writer will know better
+                self._wake.set()
             else:
-                self._timer.ms = until - now
-                try:
-                    async with self._timer:
-                        await wake.wait()
-                except rt.TimeoutError:
-                    pass
-        wake.clear()
+                at = core.deadline(now)
+            self._alarm = at
+            self._sooner.clear()
+            timer.ms = at - now
+            try:
+                async with timer:  # one for many deadlines: most of them move on before they come
+                    await self._sooner.wait()
+            except rt.TimeoutError:
+                pass
+        self._wake.set()
