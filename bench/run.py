@@ -78,7 +78,7 @@ def report(results: Results, console: Console) -> bool:
     """Print the table; returns True when nothing failed and all bars are kept."""
     table = Table()
     for title in ("figure", "value", "unit", "bar", "ok"):
-        table.add_column(title, justify="right" if title == "value" else "left")
+        table.add_column(title, justify="right" if title == "value" else "left", overflow="fold")
     for name, res in results.items():
         table.add_row(name, *_row(res))
     console.print(table)
