@@ -6,6 +6,8 @@ from msgpack import packb
 
 from moat.micro import rt
 from moat.micro.cmd._wire import HELLO, ID_BITS, VERSION
+from moat.micro.cmd.here import current
+from moat.micro.cmd.link import LinkCmd
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import BaseCmd, DirCmd, Dispatch
 from moat.micro.proto.msgpack import MsgpackMsgBuf
@@ -60,6 +62,42 @@ class App(BaseCmd):
         finally:
             self.log.append("ended")
 
+    async def stream_sum(self, st, n=None):
+        """Add what the caller sends, up to `n` values; says each sum."""
+        total = 0
+        self.log.append("started")
+        try:
+            async for value in st:
+                total += value
+                await st.send(total)
+                if n is not None:
+                    n -= 1
+                    if not n:
+                        break
+            return total
+        finally:
+            self.log.append("ended")
+
+    async def stream_deaf(self, st):
+        """Take no value."""
+        self.log.append("started")
+        await forever(self.log, "ended")
+
+    async def cmd_here(self):
+        call = current()
+        assert call is not None
+        return [call.path, call.return_path]
+
+    async def cmd_call_back(self, rest):
+        """Call something where the caller is."""
+        call = current()
+        assert call is not None
+        return await self.call(call.return_path + rest)
+
+    async def call(self, path):
+        """Call along the tree that this app is in; set by `chained`."""
+        raise NotImplementedError
+
     async def stream_bad(self, st, n):
         for i in range(n):
             await st.send(i)
@@ -104,6 +142,50 @@ async def linked(root=None, size=1 << 16, chunk=1 << 16, hangs_up=True, **kw):
         yield near, far
 
 
+class Hop:
+    """A device in a row of them: `app` is its own, `next` and `back` lead to its neighbours."""
+
+    def __init__(self, name):
+        self.name = name
+        self.log = []
+        self.app = App(self.log)
+        self.app.call = self.call
+        self.next, self.back = LinkCmd(), LinkCmd()
+        sub = {"app": self.app, "next": self.next, "back": self.back}
+        self.root = Dispatch(sub)
+        sub["a"], sub["n"] = self.app, self.next  # for paths of letters
+
+    async def call(self, path):
+        link, n = self.root.find(path)
+        return await link.call(path[n:])
+
+    def links(self):
+        """Return the links that we have."""
+        return [x.cmd for x in (self.next, self.back) if x.cmd is not None]
+
+
+@rt.asynccontextmanager
+async def joined(left, right, **kw):
+    """Join two hops."""
+    a, b = pair(1 << 16, 1 << 16)
+    near = end(a, left.root, path=["next"], name=left.name, **kw)
+    far = end(b, right.root, path=["back"], name=right.name, **kw)
+    async with near, far:
+        left.next.cmd, right.back.cmd = near, far
+        await near.ready()
+        await far.ready()
+        yield near
+
+
+@rt.asynccontextmanager
+async def chained(**kw):
+    """Yield four hops in a row."""
+    hops = [Hop(name) for name in ("host", "one", "two", "three")]
+    async with joined(hops[0], hops[1], **kw), joined(hops[1], hops[2], **kw):
+        async with joined(hops[2], hops[3], **kw):
+            yield hops
+
+
 async def outcome(log, cmd, *args, **kw):
     """Call something; append the result to `log`, or the error."""
     try:
@@ -115,7 +197,7 @@ async def outcome(log, cmd, *args, **kw):
 async def idle(*cmds):
     """Wait until no call is under way; then there is none in any table."""
     for cmd in cmds:
-        core = cmd._core
+        core = cmd.core
         await until(lambda c=core: not c.calls and not c.served and not c.out)
 
 

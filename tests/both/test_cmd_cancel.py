@@ -45,12 +45,12 @@ async def test_a_command_may_do_what_it_likes_about_its_cancellation():
         for name in ("error", "result"):
             async with rt.TaskGroup() as tg:
                 task = tg.start_soon(near.call, ["app", name])
-                await until(lambda: far._core.served)
+                await until(lambda: far.core.served)
                 await settle()
                 task.cancel()
             await until(lambda n=name: n in log)
             await idle(near, far)
-    assert near._core.skipped == far._core.skipped == 0
+    assert near.core.skipped == far.core.skipped == 0
 
 
 async def test_a_thousand_cancelled_calls_leave_nothing_behind():
@@ -68,7 +68,7 @@ async def test_a_thousand_cancelled_calls_leave_nothing_behind():
                     task.cancel()
         await idle(near, far)
         assert await near.call(ADD, 1) == 3
-        assert near._core.skipped < 1000
+        assert near.core.skipped < 1000
         assert far.s.errors == near.s.errors == 0
 
 
@@ -84,7 +84,7 @@ async def test_calls_that_are_cancelled_before_they_are_sent_leave_nothing_behin
                 task = tg.start_soon(outcome, [], near, ADD, 1)
                 await rt.sleep_ms(0)
                 task.cancel()
-            if len(near._core.calls) == 255:
+            if len(near.core.calls) == 255:
                 a.out.size = 1 << 16
                 a.out.notify()
                 await idle(near, far)

@@ -7,7 +7,7 @@ from _memory import pair
 from moat.micro import rt
 from moat.micro.cmd._wire import BYE, CALL, HELLO, ID_BITS, REPLY, VERSION
 from moat.micro.cmd.tree import BaseCmd, Dispatch
-from moat.micro.errors import InUseError, LinkLost, LinkReset, ProtocolError
+from moat.micro.errors import InUseError, LinkLost, LostCallError, ProtocolError
 
 ADD = ["app", "add"]
 WAIT = ["app", "wait"]
@@ -23,7 +23,7 @@ async def start_calls(tg, cmd, n, log, *args):
     """Start `n` calls of a command that waits."""
     for _ in range(n):
         tg.start_soon(outcome, log, cmd, *args)
-    await until(lambda: len(cmd._core.calls) == n)
+    await until(lambda: len(cmd.core.calls) == n)
 
 
 # ---- begin
@@ -80,7 +80,7 @@ async def test_entered_twice_is_an_error_and_again_after_leaving_works():
                 await near.ready()
                 assert await near.call(ADD, 1) == 3
         # The side that stays sees each of them come and go.
-        await until(lambda: not far._core.open)
+        await until(lambda: not far.core.open)
 
 
 async def test_on_session_tells_who_comes_and_goes():
@@ -127,7 +127,7 @@ async def test_another_version_is_refused_by_name():
             await raw.send(HELLO, 8, 0x66 | ID_BITS, None, 4096)
             await until(lambda: len(log) == 2)
             for exc in log:
-                assert isinstance(exc, ProtocolError)
+                assert isinstance(exc, LostCallError)
             assert not closed
         tg.cancel()
 
@@ -146,7 +146,7 @@ async def test_the_end_of_the_link_ends_all_calls():
         await near.closed()
         await until(lambda: len(log) == 3)
         for exc in log:
-            assert isinstance(exc, (LinkLost, LinkReset))
+            assert isinstance(exc, LostCallError)
         with raises(LinkLost):
             await near.call(ADD, 1)
         with raises(LinkLost):
@@ -167,7 +167,7 @@ async def test_a_link_that_is_cut_ends_all_calls_and_commands():
         await far.closed()
         await until(lambda: len(log) == 3 and served.count("waited") == 3)
         for exc in log:
-            assert isinstance(exc, LinkLost)
+            assert isinstance(exc, LostCallError)
             assert "cut" in str(exc)
         with raises(LinkLost):
             await near.call(ADD, 1)
@@ -187,8 +187,8 @@ async def test_a_peer_that_leaves_says_so():
             await until(lambda: "started" in served)
         await until(lambda: len(log) == 2 and "waited" in served)
         for exc in log:
-            assert isinstance(exc, LinkReset)
-        assert not near._core.open
+            assert isinstance(exc, LostCallError)
+        assert not near.core.open
         await idle(near)
 
 
@@ -202,7 +202,7 @@ async def test_leaving_ends_the_calls_of_other_tasks():
             await start_calls(tg, near, 2, log, WAIT)
         await until(lambda: len(log) == 2)
         for exc in log:
-            assert isinstance(exc, LinkLost)
+            assert isinstance(exc, LostCallError)
             assert "closed on this side" in str(exc)
         with raises(LinkLost):
             await near.call(ADD, 1)
@@ -215,12 +215,13 @@ async def test_being_cancelled_does_the_same():
     async with far, rt.TaskGroup() as tg:
         task = tg.start_soon(hold, near, lambda: False)
         await far.ready()
+        await near.ready()
         tg.start_soon(outcome, log, near, WAIT)
         await settle()
         task.cancel()
         await until(lambda: log)
-        assert isinstance(log[0], LinkLost)
-        await until(lambda: not far._core.open)
+        assert isinstance(log[0], LostCallError)
+        await until(lambda: not far.core.open)
         await idle(far)
 
 
@@ -232,7 +233,7 @@ async def test_leaving_by_an_error_does_the_same():
             async with near:
                 await near.ready()
                 raise KeyError(1)
-        await until(lambda: not far._core.open)
+        await until(lambda: not far.core.open)
         with raises(LinkLost):
             await near.call(ADD, 1)
 
@@ -270,7 +271,7 @@ async def test_a_peer_that_starts_anew_resets_all_calls():
             await near.ready()
             await until(lambda: len(log) == 3)
             for exc in log:
-                assert isinstance(exc, LinkReset)
+                assert isinstance(exc, LostCallError)
             assert await near.call(ADD, 1) == 3
             assert await far.call(ADD, 5) == 7
             await idle(near, far)
@@ -308,13 +309,13 @@ async def reset_and_go_on(both):
         await start_calls(tg, near, 3, log, WAIT)
         tg.start_soon(outcome, log, far, WAIT)
         await until(lambda: served.count("started") == 3)
-        await until(lambda: near._core.served)
+        await until(lambda: near.core.served)
         a.reset()
         if both:
             b.reset()
         await until(lambda: len(log) == 4 and served.count("waited") == 3)
         for exc in log:
-            assert isinstance(exc, LinkReset)
+            assert isinstance(exc, LostCallError)
         await near.ready()
         await far.ready()
         assert await near.call(ADD, 1) == 3

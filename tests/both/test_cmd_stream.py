@@ -9,8 +9,8 @@ from moat.micro.cmd._wire import CALL, CANCEL, CREDIT, ITEM, REPLY
 from moat.micro.cmd.tree import BaseCmd, Dispatch
 from moat.micro.errors import (
     ArgumentError,
+    CallUnknownError,
     LinkLost,
-    LinkReset,
     MessageTooLongError,
     NotFoundError,
     ProtocolError,
@@ -28,9 +28,9 @@ async def read(st, found):
 async def stalled(*cmds):
     """Wait until every stream that is served waits for its reader."""
     for cmd in cmds:
-        core = cmd._core
+        core = cmd.core
         await until(lambda c=core: c.served and not c.out)
-        await until(lambda c=core: max(s.credit for s in c.served.values()) <= 0)
+        await until(lambda c=core: max(s.stream._credit for s in c.served.values()) <= 0)
     await settle()
 
 
@@ -280,7 +280,7 @@ async def test_a_stream_ends_with_its_session():
 
     async def follow(cmd):
         async with cmd.stream(COUNT, 1000) as st:
-            with raises(LinkReset) as info:
+            with raises(CallUnknownError) as info:
                 await read(st, [])
             errors.append(info.exc)
 
@@ -314,11 +314,11 @@ async def test_credit_is_granted_as_values_are_taken():
                 await raw.send(ITEM, ident, b"\xc4\x08" + bytes(8))
             for _ in range(4):
                 await st.recv()
-            assert not st._cmd._core.out
+            assert not st._cmd.core.out
             await st.recv()
             assert await raw.recv() == [CREDIT, ident, 55]
             await raw.send(REPLY, ident)
-            await until(lambda: st._ended)
+            await until(lambda: st._over)
             for _ in range(5):
                 assert await st.recv() == bytes(8)
             with raises(EOFError):

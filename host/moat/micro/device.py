@@ -10,15 +10,20 @@ async with connect("emu:unix") as dev:
 from __future__ import annotations
 
 import codecs
+import math
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
+
+import anyio
 
 from moat.micro import rt
+from moat.micro.cmd.call import Call as _Call
+from moat.micro.cmd.call import options
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.path import P, dotted
-from moat.micro.cmd.stream import Stream
+from moat.micro.cmd.stream import CallStream
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.errors import LinkLost, NoConsoleError
 from moat.micro.proto.stack import Base
@@ -35,7 +40,11 @@ _GAP_MS = 1000
 
 
 class Call:
-    """A call that has not been made yet: await it, or enter it as a stream."""
+    """A call that has not been made yet: await it, or enter it as a stream.
+
+    The deadline of the scope that it runs in (anyio.fail_after, move_on_after) travels along:
+    the device gives up by itself then.
+    """
 
     def __init__(
         self, cmd: CmdMsg, path: list[Any] | str, args: tuple[Any, ...], kw: dict[str, Any]
@@ -44,13 +53,48 @@ class Call:
         self._path = path
         self._args = args
         self._kw = kw
-        self._stream: Stream | None = None
+        self._more: dict[str, Any] = {}
+        self._call = _Call()
+        self._stream: CallStream | None = None
+
+    def using(self, *, trace: bool = False, traceback: bool = False, keep: int = 0) -> Self:
+        """Ask for more; returns this call.
+
+        Args:
+            trace: see `trace`; the command sees the whole way back.
+            traceback: an error has the traceback of the far side as `remote_traceback`.
+            keep: of a stream that is read slowly: this many values wait on the device, and older
+                ones are dropped. 1: the latest one only. 0: nothing is dropped, the device waits.
+        """
+        self._more = {"trace": trace, "traceback": traceback, "keep": keep}
+        return self
+
+    @property
+    def trace(self) -> list[tuple[str, int]]:
+        """The hops of a call that has ended and that asked for it, the nearest one first.
+
+        Each is the name of a device, and the microseconds between its passing the call on and
+        having the reply; of the last one, those that the command took.
+        """
+        return self._call.trace
+
+    def _options(self) -> dict[int, Any] | None:
+        left = anyio.current_effective_deadline() - anyio.current_time()
+        ms = None if left == math.inf else int(max(0, left) * 1000)
+        return options(ms, **self._more)
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self._cmd.call(self._path, *self._args, **self._kw).__await__()
+        self._call = _Call()
+        return self._cmd.request(
+            self._call, self._path, self._args, self._kw, self._options()
+        ).__await__()
 
-    async def __aenter__(self) -> Stream:
-        self._stream = self._cmd.stream(self._path, *self._args, **self._kw)
+    def send(self) -> None:
+        """Have it run without any reply, and without waiting."""
+        self._cmd.notify(self._path, *self._args, **self._kw)
+
+    async def __aenter__(self) -> CallStream:
+        self._stream = self._cmd.stream_with(self._options(), self._path, self._args, self._kw)
         return await self._stream.__aenter__()
 
     async def __aexit__(self, *exc: object) -> None:

@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -28,14 +29,15 @@ from moat.micro._queue import BaseQueue
 
 __all__ = [
     "CancelScope", "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError",
-    "asynccontextmanager", "grace_ms", "is_coroutine", "random_bits", "run", "sleep_ms",
-    "ticks_add", "ticks_diff", "ticks_ms", "timeout_ms",
+    "asynccontextmanager", "get_local", "grace_ms", "is_coroutine", "random_bits", "run",
+    "set_local", "sleep_ms", "ticks_add", "ticks_diff", "ticks_ms", "ticks_us", "timeout_ms",
 ]  # fmt: skip
 
 T = TypeVar("T")
 # Context manager, used once: `cancel()` ends its body at its next wait, and leaving raises
 # nothing for it. `shield=True`: a cancellation from outside waits for the end of the body.
 CancelScope = anyio.CancelScope
+_local: ContextVar[Any] = ContextVar("local", default=None)
 ExceptionGroup = BaseExceptionGroup
 TimeoutError = TimeoutError  # an OSError here, not so on the device
 
@@ -87,8 +89,13 @@ def ticks_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
+def ticks_us() -> int:
+    """Microseconds of the same kind; on the device they wrap within minutes."""
+    return time.monotonic_ns() // 1000
+
+
 def ticks_diff(a: int, b: int) -> int:
-    """Milliseconds from `b` to `a`."""
+    """Milliseconds from `b` to `a`, or microseconds."""
     return a - b
 
 
@@ -201,6 +208,16 @@ class TaskGroup:
         """Cancel all tasks, and the body if it still runs; leaving raises nothing for it."""
         if self._entered:
             self._group.cancel_scope.cancel()
+
+
+def set_local(x: object) -> None:
+    """Let `get_local` return `x` in this task, one of a TaskGroup."""
+    _local.set(x)
+
+
+def get_local() -> Any:
+    """Return what `set_local` has set in this task, or None; here in those it starts, too."""
+    return _local.get()
 
 
 def is_coroutine(x: object) -> bool:

@@ -15,12 +15,12 @@ here and there in the same words:
 
 import asyncio
 from asyncio import Event, Lock, core, sleep_ms
-from time import ticks_add, ticks_diff, ticks_ms
+from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 
 __all__ = (
     "CancelScope", "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError",
-    "asynccontextmanager", "grace_ms", "is_coroutine", "random_bits", "run", "sleep_ms",
-    "ticks_add", "ticks_diff", "ticks_ms", "timeout_ms",
+    "asynccontextmanager", "get_local", "grace_ms", "is_coroutine", "random_bits", "run",
+    "set_local", "sleep_ms", "ticks_add", "ticks_diff", "ticks_ms", "ticks_us", "timeout_ms",
 )  # fmt: skip
 
 TimeoutError = asyncio.TimeoutError  # not an OSError, as it is on the host
@@ -69,8 +69,7 @@ class _Canceller:
     A task that runs cannot be interrupted: then a helper task does it as soon as it waits. The
     object stands for the helper's coroutine itself, of which the loop calls send() only.
 
-    The helper is made once, and used again: asyncio's task queue may keep a task that has left
-    it in memory, until the one that it was queued behind is queued again.
+    The helper is used again: asyncio's queue may keep a task that has left it in memory.
     """
 
     task = None
@@ -227,8 +226,7 @@ class TaskGroup(_Scope):
     KeyboardInterrupt and SystemExit leave the event loop at once.
     """
 
-    _active = False  # entered and not left
-    _cancelled = False
+    _active = _cancelled = False  # entered and not left
     _empty = None  # the event for which the end of the body waits
 
     def __init__(self):
@@ -308,11 +306,20 @@ class TaskGroup(_Scope):
         return outer
 
 
+def set_local(x):
+    """Let `get_local` return `x` in this task, one of a TaskGroup."""
+    core.cur_task.state.local = x
+
+
+def get_local():
+    """Return what `set_local` has set in this task, or None."""
+    return getattr(core.cur_task.state, "local", None)
+
+
 class _Context:
     """Drives one generator as an async context manager.
 
-    The scheduler's own yields are all None: pass them on, and take the first other value as
-    that of the context manager's yield.
+    The scheduler's own yields are all None: pass them on; another value is that of its `yield`.
     """
 
     def __init__(self, gen):
@@ -375,10 +382,8 @@ def random_bits():
 def run(fn, *args):
     """Run ``await fn(*args)`` in a fresh event loop and return its result.
 
-    A KeyboardInterrupt leaves at once, without running the tasks' finally clauses.
-
-    Raises:
-        RuntimeError: nothing can ever wake a task (MicroPython 1.25; later ones wait on).
+    A KeyboardInterrupt leaves at once, without running the tasks' finally clauses. RuntimeError:
+    nothing can ever wake a task (MicroPython 1.25; later ones wait on).
     """
     res = []
 

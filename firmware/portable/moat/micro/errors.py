@@ -12,6 +12,10 @@
         ├── NotFoundError     no such command; says which item is missing and what exists there
         ├── ArgumentError     the command does not take these arguments
         ├── BusyError         the peer serves as many calls as it can; try again later
+        ├── LostCallError     the session was lost while the call was under way, which
+        │   ├── CallNotRunError   was not run
+        │   ├── CallDoneError     was run to its end; the result is lost
+        │   └── CallUnknownError  may have been run
         └── RemoteError       an exception of a type that only the far side knows
 
 The end of a byte stream is the built-in EOFError.
@@ -56,7 +60,14 @@ class NoConsoleError(MoatError):
 
 
 class CallError(MoatError):
-    """A call did not succeed."""
+    """A call did not succeed.
+
+    Errors of calls, of these and all other types, have more attributes where the type allows it
+    (MicroPython's own ones do not): `path`, the dotted path of the command; `at`, that of the
+    device where it arose, empty for the peer; `remote_traceback`, if it was asked for.
+    """
+
+    path = at = remote_traceback = None
 
 
 class NotFoundError(CallError):
@@ -69,6 +80,22 @@ class ArgumentError(CallError):
 
 class BusyError(CallError):
     """The peer serves as many calls as it can; the command was not run."""
+
+
+class LostCallError(CallError):
+    """The session with the peer was lost while the call was under way."""
+
+
+class CallNotRunError(LostCallError):
+    """The command was not run: call again."""
+
+
+class CallDoneError(LostCallError):
+    """The command was run to its end, or to its error; what it said is lost."""
+
+
+class CallUnknownError(LostCallError):
+    """The command may have been run, or a part of it."""
 
 
 class RemoteError(CallError):

@@ -6,10 +6,10 @@ order of all messages is that in which they were made. A call is in one of these
 whatever else arrives for it is skipped:
 
     at the caller      sent       -- REPLY, ERROR -->  gone, with that outcome
-                                  -- ITEM -->          sent
+                                  -- ITEM, ROOM -->    sent
                                   -- cancel() -->      cancelled
                        cancelled  -- REPLY, ERROR -->  gone
-    at the callee      running    -- CANCEL, CREDIT --> running
+    at the callee      running    -- CANCEL, CREDIT, FEED, FED --> running
                                   -- reply(), error() --> gone
 
 so an id is free for the next call only when the callee has let go of it.
@@ -18,22 +18,32 @@ A session is a pair of ids, and open at an end that has been told its own id by 
 whatever was on its way when a session ended arrives ahead of the hello that opens the next
 one, and is skipped. A hello from a peer with another id (it has started anew), or one from a
 peer that does not know ours (its link was reset), or a bye, ends all calls of both sides.
+What has become of ours, _outcome.py finds out with the next hello.
 """
 
 from moat.micro.cmd._wire import (
+    AT,
     BYE,
     CALL,
     CANCEL,
     CREDIT,
+    DEADLINE,
     ERROR,
+    FED,
+    FEED,
     HELLO,
     ID_BITS,
     ITEM,
+    KEEP,
+    RECENT,
     REPLY,
+    ROOM,
+    TRACE,
+    TRACEBACK,
     VERSION,
 )
 from moat.micro.const import const
-from moat.micro.errors import BusyError, LinkLost, MessageTooLongError, ProtocolError
+from moat.micro.errors import BusyError, LinkLost, MessageTooLongError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -46,7 +56,10 @@ REFUSED = -2
 # Bytes of the longest header without its path: array, kind, id, length of the data, credit.
 _HEADER = 24
 
-_IDS = 255  # calls at the same time; ids from 1, so one or two bytes on the wire
+_IDS = 255  # ids of calls, so one or two bytes on the wire
+_MAX_CALLS = 128  # calls at the same time: no id comes again soon
+_WHY = "the peer has left or started anew"
+_MAX_REFUSED = 64  # refusals that wait to be sent; a peer that causes more gets no answer
 
 
 class Requests:
@@ -75,6 +88,10 @@ class Requests:
         self.calls: "dict[int, Any]" = {}  # id -> what the caller gave us; None: cancelled
         self.served: "dict[int, Any]" = {}  # id -> what the callee set
         self.skipped = 0  # messages that made no sense
+        self._called = 0  # calls of ours
+        self._recent = bytearray()  # ids of the peer's last calls
+        self._who: "Any" = None  # the peer whose calls these are
+        self._outcomes: "Any" = None  # of a session that was lost, if there is anything to tell
         self._max_served = max_served
         self._send_limit = send_limit
         self._last = 0
@@ -82,24 +99,27 @@ class Requests:
 
     def hello(self) -> "list[Any]":
         """Return the message that introduces us; send it at the start, and when in doubt."""
-        return [HELLO, VERSION, self.own, self.peer, self.limit, {}]
+        return [HELLO, VERSION, self.own, self.peer, self.limit, self._features()]
 
     def receive(self, msg: "Any") -> "tuple[Any, ...] | None":
         """Take a message of the peer; returns an event or None.
 
-        (SESSION, calls, served)       the session has begun or ended; these dicts' calls are lost
-        (REFUSED, calls, served, exc)  the same, since the peer speaks another version
-        (CALL, id, path, data, credit) run this, set `served[id]`; credit is None but for streams
-        (CANCEL, served)               stop this; it has to be ended with `error` all the same
-        (CREDIT, served, bytes)        more of the stream may be sent
-        (REPLY, call, data)  (ERROR, call, error)  (ITEM, call, data)
+        (SESSION, ended, served)        the session has begun or ended; `ended`: calls of ours,
+                                        each with its error as on the wire; `served`: the peer's
+        (REFUSED, ended, served, text)  the same, since the peer speaks another version
+        (CALL, id, msg)                 run this, set `served[id]`; below 0: it gets no reply
+        (CANCEL, served)                stop this; it has to be ended with `error` all the same
+        (CREDIT, served, bytes)         more of the stream may be sent
+        (FEED, served, data, dropped)   a value for the command; (FED, served): there are no more
+        (REPLY, call, data, options)  (ERROR, call, error, options)
+        (ITEM, call, data, dropped)  (ROOM, call, bytes)
         """
         try:
             kind: "Any" = msg[0] if isinstance(msg, list) else None
             if kind == HELLO:
                 return self._hello(msg)
             if kind == BYE:
-                return self.lost()
+                return self.lost(True)
             if self.open:
                 return self._TABLE[kind](self, kind, msg)
         except (TypeError, IndexError, KeyError, ValueError):
@@ -111,18 +131,46 @@ class Requests:
             self.out.append(self.hello())
         return None
 
-    def lost(self) -> "tuple[Any, ...]":
-        """The link broke or was replaced: end the session; returns a SESSION event."""
+    def lost(self, final: bool = False, why: str = _WHY) -> "tuple[Any, ...]":
+        """The link broke or was replaced: end the session; returns a SESSION event.
+
+        Calls of ours stay in doubt until the peer's next hello. `final`: there will be none.
+        """
+        if final:
+            self._recent = bytearray()
+        event = self._drop(why)
+        if final and self._outcomes is not None:
+            event = SESSION, event[1] + self._outcomes.unknown(), event[2]
+        self.out.clear()  # nobody needs these any more
         self.peer = None
         self.open = False
-        self.out.clear()  # nobody needs these any more
-        return self._drop()
+        return event
 
-    def _drop(self):
-        event = (SESSION, self.calls, self.served)
+    def _drop(self, why=_WHY):
+        calls, served = self.calls, self.served
+        ended: "list[Any]" = []
+        if calls or self._recent:
+            if self._outcomes is None:
+                from moat.micro.cmd._outcome import Outcomes
+
+                self._outcomes = Outcomes()
+            if self._recent:
+                self._outcomes.tell(self._recent, served)
+                self._recent = bytearray()
+            if calls:
+                ended = self._outcomes.drop(self.peer, calls, self.out, why)
         self.calls = {}
         self.served = {}
-        return event
+        return SESSION, ended, [x for x in served.values() if x is not None]
+
+    def _features(self):
+        return {} if self._outcomes is None else self._outcomes.told
+
+    def _forget(self):
+        """Nobody will ask for the calls of the last session."""
+        self._recent = bytearray()
+        if self._outcomes is not None:
+            self._outcomes.told = {}
 
     def _hello(self, msg):
         version, ident = msg[1], msg[2]
@@ -136,78 +184,126 @@ class Requests:
             raise ValueError
         new = ident != self.peer
         was = self.open
-        self.peer = ident
+        event = None
+        if new or known != was:
+            if ident != self._who:
+                self._forget()
+            event = self._drop()
+            if self._outcomes is not None:
+                features = msg[5] if len(msg) > 5 else None
+                ended = self._outcomes.resolve(ident, features, self._called)
+                event = SESSION, event[1] + ended, event[2]
+            if known:
+                self._forget()
+        self.peer = self._who = ident
         self.peer_limit = min(limit, self._send_limit or limit)
         self.open = known
         if new or not known:
             self.out.clear()
             self.out.append(self.hello())
-        return self._drop() if new or known != was else None
+        return event
 
     def _refuse(self, version, ident):
         """Tell a peer of another version ours, once: it does the same."""
-        calls, served = self.calls, self.served
+        event = None
         if self.open or ident != self._refused:
             self._refused = ident
-            self.lost()
+            event = self.lost(True)
             self.out.append(self.hello())
+        ended, served = event[1:] if event else ((), ())
         text = "the peer speaks version %s of the protocol, this end %s" % (version, VERSION)
-        return REFUSED, calls, served, ProtocolError(text)
+        return REFUSED, ended, served, text
 
     # ---- at the callee
 
     def _call(self, _kind, msg):
         ident, path = msg[1], msg[2]
         credit = msg[4] if len(msg) > 4 else None
-        if not isinstance(ident, int) or not isinstance(path, (list, str)) or ident in self.served:
+        if not isinstance(path, (list, str)) or _natural(ident) and ident in self.served:
             raise ValueError
-        if credit is not None and not isinstance(credit, int):
+        if not (credit is None or isinstance(credit, int) and ident):
             raise ValueError
+        if len(msg) > 5:
+            _check_options(msg[5])
         if len(self.served) >= self._max_served:
-            busy = BusyError("%d calls are being served already" % self._max_served)
-            self.out.append([ERROR, ident, ["BusyError", busy.args[0]]])
-            return None
+            busy = "%d calls are being served already" % self._max_served
+            return self._no(ident, ["BusyError", busy])
+        if not isinstance(msg[3] if len(msg) > 3 else b"", bytes):
+            return self._no(ident, ["ArgumentError", "malformed arguments"])
+        if ident:
+            if len(self._recent) >= RECENT:
+                self._recent[0:1] = b""
+            self._recent.append(ident & 255)
+        else:
+            while ident in self.served or not ident:  # numbers of our own, below 0
+                ident -= 1
         self.served[ident] = None
-        data = msg[3] if len(msg) > 3 else b""
-        return CALL, ident, path, data, credit
+        return CALL, ident, msg
+
+    def _no(self, ident, err):
+        if ident and len(self.out) < _MAX_REFUSED:
+            self.out.append([ERROR, ident, err])
 
     def _cancel(self, _kind, msg):
         return CANCEL, self.served[msg[1]]
 
     def _credit(self, _kind, msg):
-        if not isinstance(msg[2], int) or msg[2] < 0:
-            raise ValueError
-        return CREDIT, self.served[msg[1]], msg[2]
+        return CREDIT, self.served[msg[1]], _natural(msg[2])
 
-    def reply(self, ident: int, data: bytes) -> "list[Any]":
-        """End a call with its encoded result, empty for None.
+    def _feed(self, _kind, msg):
+        return FEED, self.served[msg[1]], msg[2], _natural(msg[3]) if len(msg) > 3 else 0
+
+    def _fed(self, _kind, msg):
+        return FED, self.served[msg[1]]
+
+    def reply(self, ident: int, data: bytes, options: "Any" = None) -> "list[Any] | None":
+        """End a call with its encoded result, empty for None. None: no reply was asked for.
 
         MessageTooLongError: it is still to be ended.
         """
-        self._check(len(data))
+        self._check(len(data) + (_weight(options) if options else 0))
         del self.served[ident]
+        if ident < 0:
+            return None
+        if options:
+            return [REPLY, ident, data, options]
         return [REPLY, ident, data] if data else [REPLY, ident]
 
-    def error(self, ident: int, err: "list[Any]") -> "list[Any]":
-        """End a call with an error, as `errors.to_wire` makes it; it is shortened if need be."""
+    def error(self, ident: int, err: "list[Any]", options: "Any" = None) -> "list[Any] | None":
+        """End a call with an error, as `to_wire` makes it; it is shortened if need be."""
         del self.served[ident]
+        if ident < 0:
+            return None
         room = self.peer_limit - _HEADER
-        if _size(err) > room:
+        if options and _weight(err) + _weight(options) > room:
+            options = None
+        if _weight(err) > room:
             text = str(err[1]) if len(err) > 1 else ""
             err = [err[0][:40], text[: max(0, room // 4 - 50)] + "..."]
-        return [ERROR, ident, err]
+        return [ERROR, ident, err, options] if options else [ERROR, ident, err]
 
-    def item(self, ident: int, data: bytes) -> "list[Any]":
-        """One encoded value of a stream."""
+    def item(self, ident: int, data: bytes, dropped: int = 0) -> "list[Any]":
+        """One encoded value of a stream; `dropped` of them were left out before it."""
         self._check(len(data))
-        return [ITEM, ident, data]
+        return [ITEM, ident, data, dropped] if dropped else [ITEM, ident, data]
+
+    def room(self, ident: int, n: int) -> "list[Any]":
+        """Allow the caller `n` more bytes."""
+        return [ROOM, ident, n]
 
     # ---- at the caller
 
     def call(
-        self, call: "Any", path: "Any", data: bytes, credit: "int | None" = None
+        self,
+        call: "Any",
+        path: "Any",
+        data: bytes,
+        credit: "int | None" = None,
+        options: "Any" = None,
     ) -> "tuple[int, list[Any]]":
         """Return id and message of a call; `call` comes back in the events for it.
+
+        None as `call`: it runs without a reply, its id is 0. The core sets `call.order`.
 
         Raises:
             LinkLost: there is no session.
@@ -216,43 +312,75 @@ class Requests:
         """
         if not self.open:
             raise LinkLost("no session with the peer")
-        self._check(len(data) + (4 * len(path) if isinstance(path, str) else _size(path)))
-        ident = self._free_id()
-        self.calls[ident] = call
+        more = _weight(options) if options else 0
+        self._check(len(data) + more + (4 * len(path) if isinstance(path, str) else _weight(path)))
+        ident = 0
+        if call is not None:
+            ident = self._free_id()
+            self.calls[ident] = call
+            self._called += 1
+            call.order = self._called
         msg = [CALL, ident, path]
-        if data or credit is not None:
+        if options:
+            msg += [data, credit, options]
+        elif credit is not None:
+            msg += [data, credit]
+        elif data:
             msg.append(data)
-        if credit is not None:
-            msg.append(credit)
         return ident, msg
 
     def _free_id(self):
-        ident = self._last
-        for _ in range(_IDS):
+        if len(self.calls) >= _MAX_CALLS:
+            raise BusyError("%d calls are under way on this link" % _MAX_CALLS)
+        ident = self._last % _IDS + 1
+        while ident in self.calls or ident == 3:  # they may be told in a hello
             ident = ident % _IDS + 1
-            if ident not in self.calls:
-                self._last = ident
-                return ident
-        raise BusyError("%d calls are under way on this link" % _IDS)
+        self._last = ident
+        return ident
+
+    def mine(self, ident: int, call: "Any") -> bool:
+        """Whether this call of ours is under way; the id may be another call's by now."""
+        return self.calls.get(ident) is call
 
     def cancel(self, ident: int, call: "Any") -> "list[Any] | None":
         """The caller is gone; returns the message, or None when the call has ended."""
-        if self.calls.get(ident) is not call:  # the id may be another call's by now
+        if self.calls.get(ident) is not call:
+            if self._outcomes is not None:
+                self._outcomes.forget(call)
             return None
         self.calls[ident] = None
         return [CANCEL, ident]
 
-    def grant(self, ident: int, call: "Any", n: int) -> "list[Any] | None":
-        """Allow `n` more bytes of a stream; None when it has ended."""
-        return [CREDIT, ident, n] if self.calls.get(ident) is call else None
+    def grant(self, ident: int, n: int) -> "list[Any]":
+        """Allow the callee `n` more bytes of a stream."""
+        return [CREDIT, ident, n]
+
+    def feed(self, ident: int, data: bytes, dropped: int = 0) -> "list[Any]":
+        """One encoded value for the command; `dropped` of them were left out before it."""
+        self._check(len(data))
+        return [FEED, ident, data, dropped] if dropped else [FEED, ident, data]
+
+    def fed(self, ident: int) -> "list[Any]":
+        """The command gets no more values."""
+        return [FED, ident]
 
     def _end(self, kind, msg):
+        if len(msg) > 3:
+            _check_options(msg[3])
         call = self.calls.pop(msg[1])
-        return None if call is None else (kind, call, msg[2] if len(msg) > 2 else None)
+        if call is None:
+            return None
+        return kind, call, msg[2] if len(msg) > 2 else None, msg[3] if len(msg) > 3 else None
 
     def _item(self, kind, msg):
         call = self.calls[msg[1]]
-        return None if call is None else (kind, call, msg[2])
+        if call is None:
+            return None
+        return kind, call, msg[2], _natural(msg[3]) if len(msg) > 3 else 0
+
+    def _room(self, kind, msg):
+        call = self.calls[msg[1]]
+        return None if call is None else (kind, call, _natural(msg[2]))
 
     def _check(self, n):
         if n + _HEADER > self.peer_limit:
@@ -265,15 +393,41 @@ class Requests:
         CALL: _call,
         CANCEL: _cancel,
         CREDIT: _credit,
+        FEED: _feed,
+        FED: _fed,
         REPLY: _end,
         ERROR: _end,
         ITEM: _item,
+        ROOM: _room,
     }
 
 
-def _size(items):
-    """Bytes that an array of scalars takes at most."""
-    return sum([5 + 4 * len(x) if isinstance(x, (str, bytes)) else 9 for x in items])
+_OPTIONS = {DEADLINE: int, TRACE: list, TRACEBACK: (bool, str), KEEP: int, AT: list}
+
+
+def _check_options(options):
+    for key, what in options.items() if options else ():
+        if not isinstance(what, _OPTIONS.get(key, object)):
+            raise ValueError
+
+
+def _natural(n):
+    if not isinstance(n, int) or n < 0:
+        raise ValueError
+    return n
+
+
+def _weight(x):
+    """Bytes that this takes at most."""
+    if isinstance(x, str):
+        return 5 + (4 * len(x) if len(x) < 100 else len(x.encode()))
+    if isinstance(x, bytes):
+        return 5 + len(x)
+    if isinstance(x, dict):
+        return 5 + sum([9 + _weight(v) for v in x.values()])  # its keys are numbers
+    if isinstance(x, (list, tuple)):
+        return 5 + sum([_weight(v) for v in x])
+    return 9
 
 
 def _without_3(n):

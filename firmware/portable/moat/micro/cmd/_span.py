@@ -5,10 +5,15 @@ A device imports this with the first call that carries any of it.
 
 from msgpack import ExtraData, packb, unpackb
 
+from moat.micro import rt
+from moat.micro.cmd._wire import AT, TRACEBACK
 from moat.micro.const import const
 from moat.micro.errors import (
     ArgumentError,
     BusyError,
+    CallDoneError,
+    CallNotRunError,
+    CallUnknownError,
     InUseError,
     LinkLost,
     LinkReset,
@@ -59,10 +64,53 @@ def decode(data: "Any") -> "Any":
 
 
 _OWN = (LinkLost, LinkReset, ProtocolError, MessageTooLongError, InUseError, NoConsoleError,
-    NotFoundError, ArgumentError, BusyError)  # fmt: skip
+    NotFoundError, ArgumentError, BusyError, CallNotRunError, CallDoneError,
+    CallUnknownError)  # fmt: skip
 _BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, IndexError,
     KeyError, LookupError, MemoryError, NameError, NotImplementedError, OSError, OverflowError,
-    RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError)  # fmt: skip
+    RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError,
+    rt.TimeoutError)  # fmt: skip
+_apps: "list[Any]" = []  # of apps, see `known`
+
+
+def known(*types: "Any") -> None:
+    """Let errors of these types arrive as such; both sides have to know them.
+
+    TypeError: one of them is no exception. ValueError: another one has that name.
+    """
+    for cls in types:
+        if not issubclass(cls, Exception):
+            raise TypeError("%r is no type of exceptions" % cls)
+        for other in _OWN + _BUILTIN + tuple(_apps):
+            if other.__name__ == cls.__name__ and other is not cls:
+                raise ValueError("another error is called %s" % cls.__name__)
+        if cls not in _apps:
+            _apps.append(cls)
+
+
+def error_from(err: object, options: "Any", path: "Any") -> Exception:
+    """Return the exception for what `to_wire` made of one that arose behind `path`.
+
+    It gets the attributes that errors.CallError tells of.
+    """
+    exc = from_wire(err)
+    options = options or {}
+    hop = 0
+    for n in options.get(AT, ()):
+        hop += n if isinstance(n, int) else 0
+    from moat.micro.cmd.path import dotted
+
+    attrs = (
+        ("path", dotted(path)),
+        ("at", dotted(path[:hop])),
+        ("remote_traceback", options.get(TRACEBACK)),
+    )
+    try:
+        for name, value in attrs:
+            setattr(exc, name, value)
+    except AttributeError:
+        pass  # one of MicroPython's own
+    return exc
 
 
 def to_wire(exc: BaseException) -> "list[object]":
@@ -94,6 +142,20 @@ def _plain(a):
     return repr(a)
 
 
+def traceback_of(exc: BaseException) -> str:
+    """Return the traceback of an error, as text."""
+    try:
+        from traceback import format_exception
+    except ImportError:
+        import io
+        import sys
+
+        text = io.StringIO()
+        sys.print_exception(exc, text)
+        return text.getvalue()
+    return "".join(format_exception(exc))
+
+
 def from_wire(err: object) -> Exception:
     """Return the exception for what `to_wire` made; an unknown type becomes RemoteError.
 
@@ -102,10 +164,10 @@ def from_wire(err: object) -> Exception:
     if not isinstance(err, list) or not err or not isinstance(err[0], str):
         return ProtocolError("malformed error from the peer")
     name, args = err[0], err[1:]
-    for known in _OWN + _BUILTIN:
-        if known.__name__ == name:
+    for cls in _OWN + _BUILTIN + tuple(_apps):
+        if cls.__name__ == name:
             try:
-                return known(*args)
+                return cls(*args)
             except Exception:  # SyntaxError, for one, wants them to be of certain types
                 break
     return RemoteError(name, args)

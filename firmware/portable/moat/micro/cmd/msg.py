@@ -1,21 +1,27 @@
 """CmdMsg: calls, replies, streams and cancellation, both ways over one message stream.
 
-What a device may never need (streams, errors) is imported when it is used.
+What a device may never need (calls of its own, streams, errors, options, relays) is imported when
+it is used.
 """
-
-from msgpack import packb
 
 from moat.micro import rt
 from moat.micro.cmd._request import REFUSED, SESSION, Requests
-from moat.micro.cmd._wire import BYE, CALL, CANCEL, CREDIT, ERROR, ITEM, REPLY
-from moat.micro.const import const
-from moat.micro.errors import (
-    ArgumentError,
-    LinkError,
-    LinkLost,
-    LinkReset,
-    NotFoundError,
+from moat.micro.cmd._wire import (
+    BYE,
+    CALL,
+    CANCEL,
+    CREDIT,
+    DEADLINE,
+    ERROR,
+    FEED,
+    ITEM,
+    LONGEST,
+    REPLY,
+    ROOM,
 )
+from moat.micro.cmd.served import Served
+from moat.micro.const import const
+from moat.micro.errors import LinkError, LinkLost, LinkReset, ProtocolError
 from moat.micro.proto.stack import Base
 
 _TYPING = const(0)  # true for type checkers only
@@ -23,7 +29,7 @@ if _TYPING:
     from collections.abc import Callable
     from typing import Any
 
-    from moat.micro.cmd.stream import Stream
+    from moat.micro.cmd.stream import CallStream
     from moat.micro.cmd.tree import Dispatch
 
 
@@ -32,53 +38,11 @@ def _copy(exc):
     return type(exc)(*exc.args)
 
 
-class _Call:
-    """A call of ours that waits for its reply."""
-
-    def __init__(self):
-        self.done = rt.Event()
-        self.data: "Any" = None
-        self.error: "BaseException | None" = None
-
-    def end(self, data, error):
-        self.data = data
-        self.error = error
-        self.done.set()
-
-    def put(self, data):
-        pass  # a value, but this is no stream
-
-
-class _Served:
-    """A call of the peer that is running."""
-
-    credit: "Any" = None  # of a stream
-    more: "Any" = None  # event: credit has come
-    task: "Any" = None
-
-    def __init__(self, ident, credit):
-        self.ident = ident
-        if credit is not None:
-            self.credit = credit
-
-    def add(self, credit):
-        if self.credit is not None:
-            self.credit += credit
-            if self.more is not None:
-                self.more.set()
-
-    async def wait(self):
-        if self.more is None:
-            self.more = rt.Event()
-        self.more.clear()
-        await self.more.wait()
-
-
 class CmdMsg(Base):
     """Calls commands of the peer, and serves it those of the tree `root`.
 
-    While it is open, `call` and `stream` may be used by any number of tasks. Either side may
-    start first, and start again: then all calls in flight end with LinkReset.
+    While it is open, `call`, `notify` and `stream` may be used by any number of tasks. Either
+    side may start first, and start again: then all calls in flight end with a LostCallError.
 
     Args:
         parent: the message stream below.
@@ -88,6 +52,8 @@ class CmdMsg(Base):
         max_served: calls of the peer that may run at the same time.
         window: bytes of a stream that may be on their way to us, or wait here to be read.
         on_session: called with True when a peer has introduced itself, with False when it left.
+        path: where our tree has the peer's root: the way back to it.
+        name: of this device, for traces.
     """
 
     def __init__(
@@ -98,10 +64,14 @@ class CmdMsg(Base):
         max_served: int = 16,
         window: int = 4096,
         on_session: "Callable[[bool], object] | None" = None,
+        path: "list[Any] | None" = None,
+        name: str = "",
     ) -> None:
         self.parent = parent
         self.root = root
         self.window = window
+        self.path = path
+        self.name = name
         self._limit = limit or getattr(parent, "limit", None) or 4096
         self._max_served = max_served
         self._on_session = on_session
@@ -109,11 +79,13 @@ class CmdMsg(Base):
     @rt.asynccontextmanager
     async def _ctx(self):
         send_limit = getattr(self.parent, "send_limit", None)
-        self._core = Requests(rt.random_bits(), self._limit, self._max_served, send_limit)
+        self.core = Requests(rt.random_bits(), self._limit, self._max_served, send_limit)
         self._error: "BaseException | None" = None  # why there is no session
         self._ended = False
         self._has_peer = False  # what on_session was told last
         self._sending = False
+        self._deadlines: "Any" = None
+        self._hungry: "Any" = None  # streams that wait for the line to be idle
         self._changed = rt.Event()  # the session
         self._wake = rt.Event()  # something is in core.out
         self._sent = rt.Event()  # something has left core.out, or all has been sent
@@ -122,7 +94,7 @@ class CmdMsg(Base):
                 async with rt.TaskGroup() as self._tasks:
                     self._tasks.start_soon(self._read)
                     self._tasks.start_soon(self._write)
-                    self._post(self._core.hello())
+                    self.post(self.core.hello())
                     try:
                         yield self
                     finally:
@@ -132,10 +104,10 @@ class CmdMsg(Base):
                 self._end(LinkLost("the link has been closed on this side"))
 
     async def _leave(self):
-        if self._core.open:
+        if self.core.open:
             try:
                 async with rt.grace_ms(200):
-                    await self._send([BYE])
+                    await self.send([BYE])
             except (LinkError, EOFError):
                 pass  # there is nobody to take leave of
 
@@ -146,7 +118,7 @@ class CmdMsg(Base):
             ProtocolError: the peer speaks another version.
             LinkLost: the link has ended.
         """
-        while not self._core.open:
+        while not self.core.open:
             if self._error is not None:
                 raise _copy(self._error)
             self._changed.clear()
@@ -160,90 +132,143 @@ class CmdMsg(Base):
 
     # ---- for callers
 
-    async def call(self, path: "Any", *args: "Any", **kw: "Any") -> "Any":
+    def call(self, path: "Any", *args: "Any", **kw: "Any") -> "Any":
+        """Await this: run a command of the peer and return its result; see `request`."""
+        return self.request(None, path, args, kw)
+
+    async def request(
+        self,
+        call: "Any",
+        path: "Any",
+        args: "tuple[Any, ...]" = (),
+        kw: "Any" = None,
+        options: "Any" = None,
+    ) -> "Any":
         """Run a command of the peer and return its result; `path` as for Dispatch.find.
 
-        Cancelling this cancels the command. Raises what the command raised if its type is
-        known here, else RemoteError; NotFoundError, ArgumentError, BusyError: it was not run;
-        LinkLost, LinkReset: nobody knows.
+        Cancelling this cancels the command.
+
+        Args:
+            call: a Call, which knows more of it afterwards; or None.
+            path: where the command is.
+            args: its arguments,
+            kw: and those with a name.
+            options: of call.options.
+
+        Raises:
+            NotFoundError, ArgumentError, BusyError, CallNotRunError: it was not run.
+            CallDoneError, CallUnknownError: the session was lost, and this is known of it.
+            LinkLost: there is no session, it was not run.
+            RemoteError: what the command raised, if its type is not known here. Else that.
         """
-        call = _Call()
-        ident = self.start(call, path, args, kw, None)
+        if call is None:
+            from moat.micro.cmd.call import Call
+
+            call = Call()
+        ident = self.start(call, path, args, kw, None, options)
         try:
             await call.done.wait()
         finally:
             self.stop(ident, call)
-        if call.error is not None:
-            raise call.error
-        if call.data is None:
-            return None
-        from moat.micro.cmd._span import decode
+        return call.result(path)
 
-        return decode(call.data)
+    def notify(self, path: "Any", *args: "Any", **kw: "Any") -> None:
+        """Have the peer run a command, without any reply; the call leaves soon."""
+        self.start(None, path, args, kw, None, None)
 
-    def stream(self, path: "Any", *args: "Any", **kw: "Any") -> "Stream":
-        """Run a streaming command of the peer; returns a Stream to be used as context."""
-        from moat.micro.cmd.stream import Stream
+    def stream(self, path: "Any", *args: "Any", **kw: "Any") -> "CallStream":
+        """Run a streaming command of the peer; returns a stream to be used as context."""
+        return self.stream_with(None, path, args, kw)
 
-        return Stream(self, path, args, kw)
+    def stream_with(
+        self, options: "Any", path: "Any", args: "tuple[Any, ...]", kw: "Any"
+    ) -> "CallStream":
+        """The same with call.options."""
+        from moat.micro.cmd.stream import CallStream
+
+        return CallStream(self, path, args, kw, options)
 
     def start(
         self,
         call: "Any",
         path: "Any",
         args: "tuple[Any, ...]",
-        kw: "dict[str, Any]",
+        kw: "Any",
         credit: "int | None",
+        options: "Any",
     ) -> int:
-        """Begin a call; `call.end(data, error)` will be called. Returns its id."""
-        if self._error is not None:
-            raise _copy(self._error)
+        """Begin a call; `call.end(data, error, options)` will be called. Returns its id."""
         data = b""
         if args or kw:
             from moat.micro.cmd._span import pack_args
 
             data = pack_args(args, kw)
-        ident, msg = self._core.call(call, path, data, credit)
-        self._post(msg)
+        if options and DEADLINE in options:
+            options = dict(options)
+            options[DEADLINE] = rt.ticks_add(rt.ticks_ms(), options[DEADLINE])
+        return self.pass_on(call, path, data, credit, options)
+
+    def pass_on(
+        self, call: "Any", path: "Any", data: bytes, credit: "int | None", options: "Any"
+    ) -> int:
+        """As `start`, with encoded arguments; the deadline is a tick here."""
+        if self._error is not None:
+            raise _copy(self._error)
+        ident, msg = self.core.call(call, path, data, credit, options)
+        self.post(msg)
         return ident
 
     def stop(self, ident: int, call: "Any") -> None:
         """Cancel a call of ours unless it has ended."""
-        self._post(self._core.cancel(ident, call))
-
-    def grant(self, ident: int, call: "Any", n: int) -> None:
-        """Allow `n` more bytes of a stream."""
-        self._post(self._core.grant(ident, call, n))
+        self.post(self.core.cancel(ident, call))
 
     # ---- sending
 
     # All messages go through core.out. Who may be cancelled only puts them there: half of the
     # protocol's promises rest on no message getting lost, or overtaking another one.
 
-    def _post(self, msg):
-        """Send soon, without waiting."""
+    def post(self, msg: "Any") -> None:
+        """Send soon, without waiting; None sends nothing."""
         if msg is not None:
-            self._core.out.append(msg)
+            self.core.out.append(msg)
             self._wake.set()
 
-    def _send(self, msg):
-        """Send now, and all that is before it; for tasks that nobody cancels."""
-        self._core.out.append(msg)
+    def send(self, msg: "Any") -> "Any":
+        """Await this: send now, and all that is before it; for tasks that nobody cancels."""
+        self.core.out.append(msg)
         return self._flushed() if self._sending else self._flush()
+
+    async def sent(self) -> None:
+        """Wait until something has left."""
+        self._sent.clear()
+        await self._sent.wait()
+
+    def when_idle(self, stream: "Any") -> bool:
+        """Call `stream.drain()` when the line is idle; False: it is, go on."""
+        if not self.core.out:
+            return False
+        if self._hungry is None:
+            self._hungry = []
+        if stream not in self._hungry:
+            self._hungry.append(stream)
+        return True
 
     async def _flushed(self):
         while self._sending:
-            self._sent.clear()
-            await self._sent.wait()
+            await self.sent()
 
     async def _flush(self):
-        out = self._core.out
+        out = self.core.out
         self._sending = True
         try:
             while out:
                 msg = out.pop(0)
                 self._sent.set()
+                if len(msg) > 5 and msg[0] == CALL and DEADLINE in msg[5]:
+                    msg[5][DEADLINE] = max(0, rt.ticks_diff(msg[5][DEADLINE], rt.ticks_ms()))
                 await self.s.send(msg)
+                if self._hungry and not out:
+                    self._hungry.pop(0).drain()
         finally:
             self._sending = False
             self._sent.set()
@@ -263,13 +288,13 @@ class CmdMsg(Base):
     # ---- receiving
 
     async def _read(self):
-        core = self._core
+        core = self.core
         try:
             while True:
                 try:
                     msg = await self.s.recv()
                 except LinkReset:
-                    self._event(core.lost())
+                    self._session(core.lost())
                     core.out.append(core.hello())
                 else:
                     event = core.receive(msg)
@@ -282,48 +307,51 @@ class CmdMsg(Base):
         except LinkError as exc:
             self._end(exc)
 
-    def _end(self, exc):
-        if not self._ended:
-            self._ended = True
-            self._error = exc
-            self._session(self._core.lost())
-
     def _event(self, event):
-        kind = event[0]
+        kind, what = event[0], event[1]
         if kind == CALL:
-            self._start(event[1], event[2], event[3], event[4])
+            self._start(what, event[2])
         elif kind == REPLY:
-            event[1].end(event[2], None)
+            what.end(event[2], None, event[3])
         elif kind == ERROR:
-            from moat.micro.cmd._span import from_wire
-
-            event[1].end(None, from_wire(event[2]))
-        elif kind == ITEM:
-            event[1].put(event[2])
-        elif kind == CANCEL:
-            served = event[1]
-            served.task.cancel()
-            self._post(self._core.error(served.ident, ["CancelledError"]))
-        elif kind == CREDIT:
-            event[1].add(event[2])
+            what.end(None, event[2] if isinstance(event[2], list) else [], event[3])
         elif kind == SESSION:
             self._session(event)
         elif kind == REFUSED:
             # Whoever waits for the session is told; a peer that fits may still come.
-            self._error = event[3]
+            self._error = ProtocolError(event[3])
             self._session(event)
+        elif kind == CANCEL:
+            what.cancel()
+        elif kind == ITEM:
+            what.item(event[2], event[3])
+        elif kind == ROOM:
+            what.room(event[2])
+        elif what.stream is not None:
+            self._feed(kind, what.stream, event)
+
+    def _feed(self, kind, stream, event):
+        if kind == CREDIT:
+            stream.add(event[2])
+        elif kind == FEED:
+            stream.put(event[2], event[3])
+        else:
+            stream.over()
+
+    def _end(self, exc):
+        if not self._ended:
+            self._ended = True
+            self._error = exc
+            self._session(self.core.lost(True, str(exc)))
 
     def _session(self, event):
         """The session has begun, ended, or begun anew; `event`: what has ended with it."""
-        why = self._error or LinkReset("the peer has left or started anew")
-        for call in event[1].values():
-            if call is not None:
-                call.end(None, _copy(why))
-        for served in event[2].values():
-            if served is not None:
-                served.task.cancel()
+        for call, err in event[1]:
+            call.end(None, err, None)
+        for served in event[2]:
+            served.cancel()
         # A peer may send anything once it has our answer to its hello: tell it before that.
-        has_peer = self._core.peer is not None
+        has_peer = self.core.peer is not None
         if has_peer:
             self._error = None
         self._changed.set()
@@ -334,67 +362,50 @@ class CmdMsg(Base):
 
     # ---- serving
 
-    def _start(self, ident, path, data, credit):
-        served = _Served(ident, credit)
-        self._core.served[ident] = served
-        served.task = self._tasks.start_soon(self._serve, served, path, data)
-
-    async def _serve(self, served, path, data):
-        msg = None
+    def _start(self, ident, msg):
         try:
-            result = await self._run(served, path, data)
-            data = b"" if result is None else packb(result)
-            if self._is_running(served):
-                msg = self._core.reply(served.ident, data)
-        except Exception as exc:  # the root of a task: any error goes to the caller
+            self._serve(ident, msg)
+        except Exception as exc:  # the tree's, so perhaps of an app: to the caller
             from moat.micro.cmd._span import to_wire
 
-            if self._is_running(served):
-                msg = self._core.error(served.ident, to_wire(exc))
-        finally:
-            if self._is_running(served):  # cancelled, but not by the caller
-                err = ["CancelledError", "the command was cancelled"]
-                self._post(self._core.error(served.ident, err))
-        if msg is not None:
-            try:
-                await self._send(msg)
-            except (LinkError, EOFError):
-                pass  # the reader sees the same, and ends the session
+            self.post(self.core.error(ident, to_wire(exc)))
 
-    def _is_running(self, served):
-        return self._core.served.get(served.ident) is served
-
-    def _run(self, served, path, data):
+    def _serve(self, ident, msg):
+        credit = msg[4] if len(msg) > 4 else None
         if self.root is None:
+            from moat.micro.errors import NotFoundError
+
             raise NotFoundError("there are no commands here")
-        streaming = served.credit is not None
-        command = self.root.find(path, streaming)
-        try:
-            if not data and not streaming:
-                return command()  # the most frequent one; the other way costs 200 bytes
-            from moat.micro.cmd._span import unpack_args
+        command = self.root.find(msg[2], credit is not None)
+        if isinstance(command, tuple):
+            from moat.micro.cmd.relay import Relay
 
-            args, kw = unpack_args(data)
-            if streaming:
-                from moat.micro.cmd.stream import Sender
+            self.core.served[ident] = served = Relay(self, ident, command[0], command[1])
+        else:
+            self.core.served[ident] = served = Served(self, ident, msg[2])
+        if len(msg) > 5 and DEADLINE in msg[5]:
+            self._watch(served, msg[5][DEADLINE])
+        if isinstance(command, tuple):
+            served.start(msg)
+            return
+        if len(msg) > 5:
+            served.options = msg[5]
+        if credit is not None:
+            from moat.micro.cmd.stream import ServedStream
 
-                args.insert(0, Sender(self, served))
-            return command(*args, **kw)
-        except TypeError as exc:
-            # A coroutine function runs nothing yet, so these are the arguments.
-            raise ArgumentError(str(exc))
+            served.stream = ServedStream(self, served, credit)
+        served.task = self._tasks.start_soon(served.run, command, msg)
 
-    async def item(self, served: "Any", data: bytes) -> None:
-        """Send one encoded value of a stream, for Sender; cancelled, it sends nothing."""
-        while self._is_running(served):
-            if served.credit <= 0:
-                await served.wait()
-            elif self._core.out:  # the line is slower than the command
-                self._sent.clear()
-                await self._sent.wait()
-            else:
-                msg = self._core.item(served.ident, data)
-                served.credit -= len(data) + 1  # one: empty values count, too
-                self._post(msg)
-                return
-        raise LinkLost("nobody listens to this stream any more")
+    def _watch(self, served, ms):
+        """End the call when its deadline has passed."""
+        served.due = rt.ticks_add(rt.ticks_ms(), min(max(0, ms), LONGEST))
+        if self._deadlines is None:
+            from moat.micro.cmd.deadlines import Deadlines
+
+            self._deadlines = Deadlines(self.core)
+            self._tasks.start_soon(self._deadlines.run)
+        self._deadlines.more(served.due)
+
+    def is_running(self, served: "Any") -> bool:
+        """Whether this call of the peer has not ended."""
+        return self.core.served.get(served.ident) is served

@@ -1,78 +1,75 @@
-"""Both ends of a stream of values that belongs to a call."""
+"""Both ends of a stream of values that belongs to a call: each may send and receive.
+
+Credit is counted in encoded bytes: each value costs its length and one. While it is positive
+one more value may be sent, which may exceed it. So who does not read has to keep at most its
+window and one value.
+"""
 
 from msgpack import packb
 
 from moat.micro import rt
-from moat.micro.cmd._span import decode
+from moat.micro.cmd._span import decode, error_from
+from moat.micro.cmd._wire import KEEP
 from moat.micro.const import const
+from moat.micro.errors import LinkLost
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
 
 
-class Sender:
-    """What a ``stream_NAME`` command sends its values with."""
-
-    def __init__(self, cmd: "Any", served: "Any") -> None:
-        self._cmd = cmd
-        self._served = served
-
-    async def send(self, value: "Any") -> None:
-        """Send one value; waits while the reader, or the line, is slow.
-
-        Cancelled, it has sent nothing. TypeError: MessagePack cannot express the value.
-        MessageTooLongError: the reader would not take it. LinkLost: the reader is gone.
-        """
-        await self._cmd.item(self._served, packb(value))
-
-
 class Stream:
-    """A stream of the peer's values: an async context manager, and an async iterator.
+    """Sends, receives, and iterates over what it receives.
 
-    Leaving the context ends the command at the far end. At its end the iteration stops;
-    `result` then holds what the command returned. An error of the command is raised.
+    `dropped` is the number of received values that the sender has left out so far, since there
+    was no credit; see `keep` of call.options.
     """
 
-    def __init__(
-        self, cmd: "Any", path: "list[Any]", args: "tuple[Any, ...]", kw: "dict[str, Any]"
-    ) -> None:
+    dropped = 0
+    _credit = 0
+    _more: "Any" = None  # event: there is more credit
+    _keep = 0
+    _kept: "Any" = ()  # encoded values that wait for credit, if older ones may be dropped
+    _lost = 0
+    _over = False  # no more values arrive
+
+    def __init__(self, cmd: "Any") -> None:
         self._cmd = cmd
-        self._start = (path, args, kw)
         self._items: "list[Any]" = []
         self._changed = rt.Event()
         self._taken = 0  # bytes that were read and not yet granted again
-        self._ended = False
-        self._error: "BaseException | None" = None
-        self._data: "bytes | None" = None
 
-    async def __aenter__(self) -> "Stream":
-        path, args, kw = self._start
-        self._ident = self._cmd.start(self, path, args, kw, self._cmd.window)
-        return self
+    # ---- to be overridden
 
-    async def __aexit__(self, et: "Any", exc: "Any", tb: "Any") -> None:
-        if not self._ended:
-            self._cmd.stop(self._ident, self)
+    def _error(self) -> "BaseException | None":
+        """Why the stream has ended, or None."""
+        return None
 
-    def put(self, data: "Any") -> None:
+    def _is_open(self):
+        return True
+
+    def _message(self, data, dropped):
+        """The message that carries a value."""
+
+    def _grant(self, n):
+        """Allow the peer `n` more bytes."""
+
+    # ---- receiving
+
+    def put(self, data: "Any", dropped: int) -> None:
         """A value has arrived; called by CmdMsg."""
+        self.dropped += dropped
         self._items.append(data if isinstance(data, bytes) else b"")  # which is no value
         self._changed.set()
 
-    def end(self, data: "Any", error: "Any") -> None:
-        """The command has ended; called by CmdMsg."""
-        self._ended = True
-        self._data = data
-        self._error = error
+    def over(self) -> None:
+        """No more values will arrive; called by CmdMsg."""
+        self._over = True
         self._changed.set()
+        if self._more is not None:
+            self._more.set()
 
-    @property
-    def result(self) -> "Any":
-        """What the command returned; None before its end."""
-        return None if self._data is None else decode(self._data)
-
-    def __aiter__(self) -> "Stream":
+    def __aiter__(self) -> "Any":
         return self
 
     async def __anext__(self) -> "Any":
@@ -82,17 +79,224 @@ class Stream:
             raise StopAsyncIteration
 
     async def recv(self) -> "Any":
-        """Wait for the next value. EOFError: the command has ended."""
-        while not self._items:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
+        """Wait for the next value. EOFError: there will be none."""
+        items = self._items
+        while not items:
+            if self._over:
+                exc = self._error()
+                if exc is not None:
+                    raise exc
                 raise EOFError
             self._changed.clear()
             await self._changed.wait()
-        data = self._items.pop(0)
+        data = items.pop(0)
         self._taken += len(data) + 1
         if self._taken * 2 >= self._cmd.window:
-            self._cmd.grant(self._ident, self, self._taken)
+            n = self._taken
             self._taken = 0
+            self._grant(n)
         return decode(data)
+
+    # ---- sending
+
+    def add(self, n: int) -> None:
+        """There is more credit; called by CmdMsg."""
+        self._credit += n
+        if self._kept:
+            self.drain()
+        if self._more is not None:
+            self._more.set()
+
+    async def send(self, value: "Any") -> None:
+        """Send one value; waits while the reader, or the line, is slow.
+
+        With `keep` it does not wait, and leaves out the oldest values. Cancelled, it has sent
+        nothing. TypeError: MessagePack cannot express the value. MessageTooLongError: the reader
+        would not take it. LinkLost: the reader is gone.
+        """
+        data = packb(value)
+        if self._keep:
+            self._kept.append(data)
+            if len(self._kept) > self._keep:
+                self._kept.pop(0)
+                self._lost += 1
+            self.drain()
+            await rt.sleep_ms(0)
+        while self._is_open():
+            if self._keep:
+                return
+            if self._credit <= 0:
+                await self._wait()
+            elif self._cmd.core.out:  # the line is slower than we are
+                await self._cmd.sent()
+            else:
+                self._post(data, 0)
+                return
+        raise LinkLost("nobody listens to this stream any more")
+
+    async def _wait(self):
+        if self._more is None:
+            self._more = rt.Event()
+        self._more.clear()
+        await self._more.wait()
+
+    def _post(self, data, dropped):
+        msg = self._message(data, dropped)
+        self._credit -= len(data) + 1  # one: empty values count, too
+        self._cmd.post(msg)
+
+    def drain(self) -> None:
+        """Send what is kept, as far as the reader and the line allow."""
+        cmd = self._cmd
+        while self._kept and self._credit > 0 and self._is_open():
+            if cmd.when_idle(self):
+                return
+            lost = self._lost
+            self._lost = 0
+            self._post(self._kept.pop(0), lost)
+        if self._more is not None:
+            self._more.set()
+
+    async def drained(self) -> None:
+        """Wait until nothing is kept."""
+        while self._kept and self._is_open():
+            await self._wait()
+
+
+class CallStream(Stream):
+    """The caller's end: an async context manager.
+
+    Leaving the context ends the command at the far end. At its end the iteration stops;
+    `result` then holds what the command returned. An error of the command is raised.
+    """
+
+    order = 0
+    ended: "Any" = None  # the options that came with the end
+    _err: "Any" = None
+    _data: "bytes | None" = None
+
+    def __init__(
+        self,
+        cmd: "Any",
+        path: "Any",
+        args: "tuple[Any, ...]",
+        kw: "dict[str, Any]",
+        options: "Any" = None,
+    ) -> None:
+        super().__init__(cmd)
+        self._start = (path, args, kw)
+        self._options = options
+
+    async def __aenter__(self) -> "CallStream":
+        path, args, kw = self._start
+        self._ident = self._cmd.start(self, path, args, kw, self._cmd.window, self._options)
+        return self
+
+    async def __aexit__(self, et: "Any", exc: "Any", tb: "Any") -> None:
+        if not self._over:
+            self._cmd.stop(self._ident, self)
+
+    async def finish(self) -> None:
+        """Tell the command that no more values follow. Those that were sent arrive."""
+        if self._is_open():
+            self._cmd.post(self._cmd.core.fed(self._ident))
+
+    def end(self, data: "Any", err: "Any", options: "Any") -> None:
+        """The command has ended; called by CmdMsg."""
+        self._data = data
+        self._err = err
+        self.ended = options or {}
+        self.over()
+
+    item = Stream.put
+    room = Stream.add
+
+    @property
+    def result(self) -> "Any":
+        """What the command returned; None before its end."""
+        return None if self._data is None else decode(self._data)
+
+    def _error(self):
+        if self._err is None:
+            return None
+        return error_from(self._err, self.ended, self._start[0])
+
+    def _is_open(self):
+        return self._cmd.core.mine(self._ident, self)
+
+    def _message(self, data, dropped):
+        return self._cmd.core.feed(self._ident, data, dropped)
+
+    def _grant(self, n):
+        if self._is_open():
+            self._cmd.post(self._cmd.core.grant(self._ident, n))
+
+
+class ServedStream(Stream):
+    """The command's end, `st` of ``stream_NAME(self, st, …)``."""
+
+    _asked = False
+
+    def __init__(self, cmd: "Any", served: "Any", credit: int) -> None:
+        super().__init__(cmd)
+        self._served = served
+        self._credit = credit
+        keep = served.options.get(KEEP, 0) if served.options else 0
+        if keep > 0:
+            self._keep = keep
+            self._kept = []
+
+    def put(self, data: "Any", dropped: int) -> None:
+        """See Stream.put."""
+        if self._asked:  # else nothing was allowed
+            super().put(data, dropped)
+
+    async def recv(self) -> "Any":
+        """Wait for the next value of the caller. EOFError: there will be none."""
+        if not self._asked:  # most commands read nothing, so the first credit is not given unasked
+            self._asked = True
+            self._grant(self._cmd.window)
+        return await super().recv()
+
+    def every(self, ms: int) -> "Ticks":
+        """Return an async iterator that gives the number of each period of `ms` milliseconds.
+
+        The first one comes at once. The clock of this side counts: what the body takes does not
+        add up, and a period that has been missed is left out.
+        """
+        return Ticks(ms)
+
+    def _is_open(self):
+        return self._cmd.is_running(self._served)
+
+    def _message(self, data, dropped):
+        return self._cmd.core.item(self._served.ident, data, dropped)
+
+    def _grant(self, n):
+        if self._is_open() and not self._over:
+            self._cmd.post(self._cmd.core.room(self._served.ident, n))
+
+
+class Ticks:
+    """Gives way to a fixed rate, see ServedStream.every."""
+
+    def __init__(self, ms: int) -> None:
+        if ms <= 0:
+            raise ValueError("a period takes at least 1 ms")
+        self._ms = ms
+        self._n = -1
+        self._due = rt.ticks_ms()
+
+    def __aiter__(self) -> "Ticks":
+        return self
+
+    async def __anext__(self) -> int:
+        self._n += 1
+        wait = rt.ticks_diff(self._due, rt.ticks_ms())
+        if wait < 0:
+            missed = -wait // self._ms
+            self._n += missed
+            self._due = rt.ticks_add(self._due, missed * self._ms)
+        await rt.sleep_ms(max(0, wait))
+        self._due = rt.ticks_add(self._due, self._ms)
+        return self._n

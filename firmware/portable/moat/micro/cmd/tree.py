@@ -30,6 +30,9 @@ class BaseCmd:
         n = len(prefix)
         return sorted([name[n:] for name in dir(self) if name.startswith(prefix)])
 
+    #: Of a node that leads to another device: a method that returns the CmdMsg.
+    link: "Any" = None
+
     def child(self, name: "Any") -> "Any":
         """Return the node below, or None."""
         return None
@@ -79,6 +82,9 @@ class Dispatch(DirCmd):
     def find(self, path: "Any", streaming: bool = False) -> "Any":
         """Return the method that `path` leads to.
 
+        Where a link to another device is on the way, that is a tuple of its CmdMsg and of the
+        number of items that lead to it.
+
         A list has an item for each level. A string is looked at level by level: where all that
         is left of it is the name of a command, that is it; else its first letter leads on.
 
@@ -102,6 +108,8 @@ class Dispatch(DirCmd):
                 break
             node = below
             i += 1
+            if node.link is not None:
+                return node.link(), i
         raise self._missing(path, i, node, [] if i < end and not word else node.names(prefix))
 
     def _missing(self, path, i, node, names):

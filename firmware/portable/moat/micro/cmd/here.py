@@ -1,0 +1,52 @@
+"""What a command may know of the call that it serves, and what a caller may have asked for."""
+
+from moat.micro import rt
+from moat.micro.cmd._span import to_wire, traceback_of
+from moat.micro.cmd._wire import TRACE, TRACEBACK
+from moat.micro.const import const
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+
+def current() -> "Current | None":
+    """Return the call that the current task serves, or None."""
+    served = rt.get_local()
+    return None if served is None else Current(served)
+
+
+class Current:
+    """A call that is running here.
+
+    path: where it leads, from our root.
+    return_path: the path from our root to that of the caller. It is our link to the peer unless
+        the caller has asked for a trace: then all hops.
+    link: the CmdMsg on which it has come.
+    """
+
+    def __init__(self, served: "Any") -> None:
+        self.path = served.path
+        self.link = served.cmd
+        self.return_path = list(self.link.path or ())
+        if served.options:
+            self.return_path += served.options.get(TRACE, ())
+
+
+async def run_more(served: "Any", command: "Any") -> "tuple[Any, Any]":
+    """Run a command with a stream, or with options; returns the result and those of the reply."""
+    begin = rt.ticks_us()
+    result = await command
+    if served.stream is not None:
+        await served.stream.drained()
+    if served.options is None or TRACE not in served.options:
+        return result, None
+    return result, {TRACE: [[served.cmd.name, rt.ticks_diff(rt.ticks_us(), begin)]]}
+
+
+def error_of(served: "Any", exc: Exception) -> "list[Any] | None":
+    """End the call with an error; returns the message, None: no reply was asked for."""
+    options = None
+    if served.options and served.options.get(TRACEBACK):
+        options = {TRACEBACK: traceback_of(exc)[-served.cmd.core.peer_limit // 2 :]}
+    return served.cmd.core.error(served.ident, to_wire(exc), options)

@@ -1,0 +1,127 @@
+"""A call that is passed on to another link, without a task and without decoding its data."""
+
+from moat.micro import rt
+from moat.micro.cmd._wire import AT, DEADLINE, TRACE
+from moat.micro.const import const
+from moat.micro.errors import MoatError
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+
+class Relay:
+    """Stands for a call of the peer at `cmd`, and for our own one at `link`.
+
+    Args:
+        cmd: the link on which the call has come.
+        ident: its id there.
+        link: the link that it goes to.
+        taken: items of the path that led here.
+    """
+
+    order = 0
+    due: "Any" = None  # tick of the deadline
+    _begin = 0
+    _out = 0
+
+    def __init__(self, cmd: "Any", ident: int, link: "Any", taken: int) -> None:
+        self._cmd = cmd
+        self.ident = ident
+        self._link = link
+        self._taken = taken
+        self.stream = self  # what becomes of it is for others to say
+
+    def start(self, msg: "list[Any]") -> None:
+        """Pass the call on; `msg` is that of the peer."""
+        options = msg[5] if len(msg) > 5 else None
+        if options:
+            options = dict(options)
+            if self.due is not None:
+                options[DEADLINE] = self.due
+            if TRACE in options:
+                options[TRACE] = list(self._cmd.path or ()) + list(options[TRACE])
+                self._begin = rt.ticks_us()
+        data = msg[3] if len(msg) > 3 else b""
+        credit = msg[4] if len(msg) > 4 else None
+        path = msg[2][self._taken :]
+        call = self if self.ident > 0 else None
+        self._out = self._link.pass_on(call, path, data, credit, options)
+        if call is None:
+            self._cmd.post(self._cmd.core.reply(self.ident, b""))
+
+    # ---- what comes from the caller
+
+    def cancel(self) -> None:
+        """Cancel it at the far end; nothing that it says is passed back any more."""
+        self._link.stop(self._out, self)
+        if self._cmd.is_running(self):
+            self._cmd.post(self._cmd.core.error(self.ident, ["CancelledError"]))
+
+    def expire(self) -> None:
+        """Its deadline has passed."""
+        self._link.stop(self._out, self)
+        if self._cmd.is_running(self):
+            err = ["TimeoutError", "the deadline has passed"]
+            self._cmd.post(self._cmd.core.error(self.ident, err))
+
+    def add(self, n: int) -> None:
+        """More of the stream may be sent."""
+        self._pass(self._link.core.grant, n)
+
+    def put(self, data: "Any", dropped: int) -> None:
+        """A value for the command."""
+        self._pass(self._link.core.feed, data, dropped)
+
+    def over(self) -> None:
+        """There are no more values."""
+        self._pass(self._link.core.fed)
+
+    def _pass(self, make, *args):
+        if self._link.core.mine(self._out, self):
+            try:
+                self._link.post(make(self._out, *args))
+            except MoatError as exc:
+                self._fail(exc)
+
+    # ---- what comes from the command
+
+    def end(self, data: "Any", err: "Any", options: "Any") -> None:
+        """It has ended."""
+        cmd = self._cmd
+        if not cmd.is_running(self):
+            return
+        if self._begin:
+            us = rt.ticks_diff(rt.ticks_us(), self._begin)
+            options = dict(options or {})
+            options[TRACE] = list(options.get(TRACE, ())) + [[cmd.name, us]]
+        if err is None:
+            try:
+                cmd.post(cmd.core.reply(self.ident, data or b"", options))
+                return
+            except MoatError as exc:
+                return self._fail(exc)
+        options = dict(options or {})
+        options[AT] = [self._taken] + list(options.get(AT, ()))
+        cmd.post(cmd.core.error(self.ident, err, options))
+
+    def item(self, data: "Any", dropped: int) -> None:
+        """A value of the command."""
+        if self._cmd.is_running(self):
+            try:
+                self._cmd.post(self._cmd.core.item(self.ident, data, dropped))
+            except MoatError as exc:
+                self._fail(exc)
+
+    def room(self, n: int) -> None:
+        """The command takes more values."""
+        if self._cmd.is_running(self):
+            self._cmd.post(self._cmd.core.room(self.ident, n))
+
+    def _fail(self, exc):
+        """The message does not fit through here: that ends the call."""
+        from moat.micro.cmd._span import to_wire
+
+        self._link.stop(self._out, self)
+        if self._cmd.is_running(self):
+            self._cmd.post(self._cmd.core.error(self.ident, to_wire(exc)))

@@ -1,0 +1,90 @@
+"""A call of the peer that is running here."""
+
+from msgpack import packb
+
+from moat.micro import rt
+from moat.micro.const import const
+from moat.micro.errors import ArgumentError, LinkError
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+
+class Served:
+    """One call; what its command may know of it, here.current() tells."""
+
+    options: "Any" = None
+    stream: "Any" = None
+    due: "Any" = None  # tick of the deadline
+    task: "Any" = None
+    _started = False
+
+    def __init__(self, cmd: "Any", ident: int, path: "Any") -> None:
+        self.cmd = cmd
+        self.ident = ident
+        self.path = path
+
+    def cancel(self) -> None:
+        """The caller does not want it any more, or the session has ended."""
+        if not self._started:  # then it may never run
+            self._started = True
+            self.end(["CancelledError"])
+        self.task.cancel()
+
+    def expire(self) -> None:
+        """Its deadline has passed."""
+        self.end(["TimeoutError", "the deadline has passed"])
+        self._started = True
+        self.task.cancel()
+
+    def end(self, err: "list[Any]") -> None:
+        """End the call with an error unless it has ended."""
+        if self.cmd.is_running(self):
+            self.cmd.post(self.cmd.core.error(self.ident, err))
+
+    async def run(self, command: "Any", msg: "list[Any]") -> None:
+        """Run the command and send what comes out of it."""
+        if self._started:
+            return  # cancelled before it could begin
+        self._started = True
+        rt.set_local(self)
+        cmd = self.cmd
+        reply = options = None
+        try:
+            if self.options is None and self.stream is None:
+                result = await self._command(command, msg)
+            else:
+                from moat.micro.cmd.here import run_more
+
+                result, options = await run_more(self, self._command(command, msg))
+            data = b"" if result is None else packb(result)
+            if cmd.is_running(self):
+                reply = cmd.core.reply(self.ident, data, options)
+        except Exception as exc:  # the root of a task: any error goes to the caller
+            from moat.micro.cmd.here import error_of
+
+            if cmd.is_running(self):
+                reply = error_of(self, exc)
+        finally:  # cancelled, by the caller or not
+            self.end(["CancelledError", "the command was cancelled"])
+        if reply is not None:
+            try:
+                await cmd.send(reply)
+            except (LinkError, EOFError):
+                pass  # the reader sees the same, and ends the session
+
+    def _command(self, command, msg):
+        data = msg[3] if len(msg) > 3 else b""
+        try:
+            if not data and self.stream is None:
+                return command()  # the most frequent one; the other way costs 200 bytes
+            from moat.micro.cmd._span import unpack_args
+
+            args, kw = unpack_args(data)
+            if self.stream is not None:
+                args.insert(0, self.stream)
+            return command(*args, **kw)
+        except TypeError as exc:
+            # A coroutine function runs nothing yet, so these are the arguments.
+            raise ArgumentError(str(exc))
