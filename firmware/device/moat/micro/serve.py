@@ -10,6 +10,10 @@ from moat.micro.proto.stream import StdioBuf
 
 # A busy host may pause in the middle of a message; mpremote takes longer than this to start.
 _GAP_MS = 250
+# Calls of the host at a time, bytes of a stream on their way to us, bytes that are read at once.
+_SERVED, _WINDOW, _CHUNK = (16, 4096, 256)
+if sys.platform in ("linux", "darwin"):
+    _SERVED, _WINDOW, _CHUNK = (100, 65536, 4096)
 
 _guard = _codec = _port = None
 
@@ -27,7 +31,12 @@ async def serve(apps, main, stack):
         on_session = None
         if stack is None:
             on_session = _guard.session  # only then a hello comes as it is, without a 3
-        async with CmdMsg(msg, _Root(apps), on_session=on_session) as cmd:
+        root = _Root(apps)
+        cmd = CmdMsg(
+            msg, root, None, _SERVED, _WINDOW, on_session, ["host"], sys.implementation._machine
+        )
+        root.host = cmd
+        async with cmd:
             if stack is not None:
                 _guard.session(True)
             if _port.console is not None:
@@ -42,21 +51,27 @@ def _stack(cfg):
     if cfg is None:  # the most frequent one needs no more than this
         from moat.micro.proto.msgpack import MsgpackMsgBuf
 
-        return MsgpackMsgBuf(_port, gap_ms=_GAP_MS, ctrl_c=_interrupt)
+        return MsgpackMsgBuf(_port, gap_ms=_GAP_MS, chunk=_CHUNK, ctrl_c=_interrupt)
     from moat.micro.stacks import build_stack
 
-    defaults = {"ctrl_c": _interrupt, "gap_ms": _GAP_MS, "persistent": True}
+    defaults = {"ctrl_c": _interrupt, "gap_ms": _GAP_MS, "persistent": True, "chunk": _CHUNK}
     if not cfg.get("reliable"):  # else what was cut short is sent again
         defaults["max_idle"] = _GAP_MS
     return build_stack(cfg, _port, **defaults)
 
 
 class _Root(Dispatch):
-    """The apps by name; an error while one is loaded says so."""
+    """The apps by name, and the host; an error while one is loaded says so."""
+
+    host = None
 
     def child(self, name):
         if name not in self.sub:
-            return None
+            if name != "host":
+                return None
+            from moat.micro.cmd.link import LinkCmd
+
+            self.sub[name] = LinkCmd(self.host)
         try:
             return Dispatch.child(self, name)
         except Exception as exc:  # the user's: to the caller in short, in full to the console

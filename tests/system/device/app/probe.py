@@ -109,3 +109,11 @@ class App(DirCmd):
                 n += 1
         finally:
             print("<%s ends at %d>" % (tag, n))
+
+    async def stream_sum(self, st):
+        """Add what the caller sends; send each sum."""
+        total = 0
+        async for value in st:
+            total += value
+            await st.send(total)
+        return total

@@ -1,0 +1,149 @@
+"""A device for code without an event loop: scripts, notebooks, an interactive Python.
+
+with connect_sync("emu:unix") as dev:
+    print(dev.sys.ping(m=1))
+    with stream(dev.demo.count, 10) as values:
+        for value in values:
+            print(value)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import anyio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from moat.micro.cmd.path import P
+from moat.micro.device import Call, Command, Device, connect
+
+__all__ = ["SyncCommand", "SyncDevice", "SyncStream", "connect_sync", "stream"]
+
+T = TypeVar("T")
+
+
+class _Runner:
+    """Runs coroutines in the thread of the event loop."""
+
+    def __init__(self, portal: BlockingPortal, limit: float | None) -> None:
+        self._portal = portal
+        self._limit = limit
+
+    def run(self, fn: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Wait for the result; a Ctrl-C meanwhile cancels it."""
+
+        async def limited() -> T:
+            with anyio.fail_after(self._limit):
+                return await fn()
+
+        future = self._portal.start_task_soon(limited)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def enter(self, context: Any) -> Any:
+        """Return `context` for threads."""
+        return self._portal.wrap_async_context_manager(context)
+
+
+class SyncCommand:
+    """A path into the tree of a device; attributes and items lead deeper, a call calls."""
+
+    def __init__(self, runner: _Runner, command: Command) -> None:
+        self._runner = runner
+        self._command = command
+
+    def __getattr__(self, name: str) -> SyncCommand:
+        return SyncCommand(self._runner, getattr(self._command, name))
+
+    def __getitem__(self, item: str | int) -> SyncCommand:
+        return SyncCommand(self._runner, self._command[item])
+
+    def __call__(self, *args: Any, **kw: Any) -> Any:
+        """Run the command and return its result; for streams see `stream`."""
+        return _result(self._runner, self._command(*args, **kw))
+
+    def __repr__(self) -> str:
+        return repr(self._command)
+
+
+class SyncDevice(SyncCommand):
+    """A device that is connected; its attributes are its apps."""
+
+    _command: Device
+
+    def call(self, path: Sequence[Any] | str | P, *args: Any, **kw: Any) -> Any:
+        """Run the command at `path`, see Device.call, and return its result."""
+        return _result(self._runner, self._command.call(path, *args, **kw))
+
+
+def _result(runner: _Runner, call: Call) -> Any:
+    async def run() -> Any:
+        return await call
+
+    return runner.run(run)
+
+
+class SyncStream:
+    """A stream of values that a command sends, takes, or both; iterate to receive."""
+
+    def __init__(self, runner: _Runner, values: Any) -> None:
+        self._runner = runner
+        self._values = values
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            try:
+                yield self.recv()
+            except EOFError:
+                return
+
+    def recv(self) -> Any:
+        """Wait for the next value. EOFError: the command has ended."""
+        return self._runner.run(self._values.recv)
+
+    def send(self, value: Any) -> None:
+        """Send one value to the command; waits while that is slow. LinkLost: it has ended."""
+        self._runner.run(lambda: self._values.send(value))
+
+    def finish(self) -> None:
+        """Tell the command that no more values follow."""
+        self._runner.run(self._values.finish)
+
+    @property
+    def result(self) -> Any:
+        """What the command returned; None before its end."""
+        return self._values.result
+
+
+@contextmanager
+def stream(command: SyncCommand, *args: Any, **kw: Any) -> Generator[SyncStream]:
+    """Run a streaming command; leaving the context ends it at the far end."""
+    runner = command._runner
+    with runner.enter(command._command(*args, **kw)) as values:
+        yield SyncStream(runner, values)
+
+
+@contextmanager
+def connect_sync(
+    target: Any, *, limit: float | None = None, **options: Any
+) -> Generator[SyncDevice]:
+    """Connect to a device; leaving the context disconnects.
+
+    The event loop runs in a thread of its own. Commands that the device calls (`root`) and the
+    text that it prints (`console`) are handled there.
+
+    Args:
+        target: see `device.connect`, as for all further options.
+        limit: seconds that each call, or value of a stream, may take; TimeoutError after that,
+            on the device, too. None: there is no limit.
+    """
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(connect(target, **options)) as dev,
+    ):
+        yield SyncDevice(_Runner(portal, limit), dev)
