@@ -1,6 +1,7 @@
 """Streams of 2 KiB blocks to and from the unix image, against bytes without any protocol.
 
-Raw is the FileBuf of the console port, on such pipes, that writes, or reads, blocks of the same size.
+Raw is the FileBuf of the console port, on such pipes, that writes or reads blocks of the
+same size.
 """
 
 from __future__ import annotations

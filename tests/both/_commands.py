@@ -181,9 +181,9 @@ async def joined(left, right, **kw):
 async def chained(**kw):
     """Yield four hops in a row."""
     hops = [Hop(name) for name in ("host", "one", "two", "three")]
-    async with joined(hops[0], hops[1], **kw), joined(hops[1], hops[2], **kw):
-        async with joined(hops[2], hops[3], **kw):
-            yield hops
+    one, two, three = [joined(hops[n], hops[n + 1], **kw) for n in range(3)]
+    async with one, two, three:
+        yield hops
 
 
 async def outcome(log, cmd, *args, **kw):

@@ -79,7 +79,7 @@ async def test_a_hop_ends_a_call_by_itself():
         near = hops[0].next.cmd
         hops[3].back.cmd.s.parent.inp.held = True  # as if it were dead
         with raises(rt.TimeoutError):
-            await near.request(Call(), ["next", "next"] + WAIT, options=options(30))
+            await near.request(Call(), ["next", "next", "app", "wait"], options=options(30))
         await idle(*hops[0].links())
         await until(lambda: not hops[1].back.cmd.core.served)
         hops[3].back.cmd.s.parent.inp.held = False
@@ -108,11 +108,8 @@ async def test_registered_errors_arrive_as_such():
     finally:
         _span._apps.clear()
 
-    class KeyError(Exception):
-        pass
-
     with raises(ValueError):
-        _span.known(KeyError)
+        _span.known(type("KeyError", (Exception,), {}))
     with raises(TypeError):
         _span.known(int)
 

@@ -63,8 +63,7 @@ def test_threads_may_share_a_device(folder: str) -> None:
     with connect_sync(link_to("emu:unix", cwd=folder)) as dev:
 
         def call(n: int) -> None:
-            for i in range(20):
-                found.append(dev.sys.ping(n * 100 + i))
+            found.extend(dev.sys.ping(n * 100 + i) for i in range(20))
 
         threads = [threading.Thread(target=call, args=(n,)) for n in range(5)]
         for thread in threads:

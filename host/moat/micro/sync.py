@@ -67,6 +67,11 @@ class SyncCommand:
         """Run the command and return its result; for streams see `stream`."""
         return _result(self._runner, self._command(*args, **kw))
 
+    @contextmanager
+    def _stream(self, *args: Any, **kw: Any) -> Generator[SyncStream]:
+        with self._runner.enter(self._command(*args, **kw)) as values:
+            yield SyncStream(self._runner, values)
+
     def __repr__(self) -> str:
         return repr(self._command)
 
@@ -123,9 +128,8 @@ class SyncStream:
 @contextmanager
 def stream(command: SyncCommand, *args: Any, **kw: Any) -> Generator[SyncStream]:
     """Run a streaming command; leaving the context ends it at the far end."""
-    runner = command._runner
-    with runner.enter(command._command(*args, **kw)) as values:
-        yield SyncStream(runner, values)
+    with command._stream(*args, **kw) as values:  # pyright: ignore[reportPrivateUsage]
+        yield values
 
 
 @contextmanager
@@ -138,9 +142,10 @@ def connect_sync(
     text that it prints (`console`) are handled there.
 
     Args:
-        target: see `device.connect`, as for all further options.
+        target: see `device.connect`.
         limit: seconds that each call, or value of a stream, may take; TimeoutError after that,
             on the device, too. None: there is no limit.
+        options: those of `device.connect`.
     """
     with (
         start_blocking_portal() as portal,

@@ -32,9 +32,7 @@ async def serve(apps, main, stack):
         if stack is None:
             on_session = _guard.session  # only then a hello comes as it is, without a 3
         root = _Root(apps)
-        cmd = CmdMsg(
-            msg, root, None, _SERVED, _WINDOW, on_session, ["host"], sys.implementation._machine
-        )
+        cmd = CmdMsg(msg, root, None, _SERVED, _WINDOW, on_session, ["host"], sys.platform)
         root.host = cmd
         async with cmd:
             if stack is not None:
@@ -64,6 +62,12 @@ class _Root(Dispatch):
     """The apps by name, and the host; an error while one is loaded says so."""
 
     host = None
+
+    def children(self):
+        return [name for name in self.sub if name != "host"] + ["host"]
+
+    def is_link(self, name):
+        return name == "host" or Dispatch.is_link(self, name)
 
     def child(self, name):
         if name not in self.sub:

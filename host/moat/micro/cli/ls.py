@@ -1,4 +1,4 @@
-"""List the commands (and streams, with a ~) of a device as a tree."""
+"""List the commands of a device as a tree; streams have a ~, links to other devices a ->."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ async def _fill(tree: Tree, dev: Device, path: list[Any]) -> None:
         tree.add(f"{name} ~")
     for name in here["d"]:
         await _fill(tree.add(f"[bold]{escape(str(name))}[/bold]"), dev, [*path, name])
+    for name in here.get("l", ()):  # they may lead in a circle
+        tree.add(f"[bold]{escape(str(name))}[/bold] ->")
 
 
 @click.command("ls", help=__doc__)

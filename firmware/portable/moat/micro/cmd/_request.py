@@ -219,9 +219,9 @@ class Requests:
     def _call(self, _kind, msg):
         ident, path = msg[1], msg[2]
         credit = msg[4] if len(msg) > 4 else None
-        if not isinstance(path, (list, str)) or _natural(ident) and ident in self.served:
+        if not isinstance(path, (list, str)) or (_natural(ident) and ident in self.served):
             raise ValueError
-        if not (credit is None or isinstance(credit, int) and ident):
+        if not (credit is None or (isinstance(credit, int) and ident)):
             raise ValueError
         if len(msg) > 5:
             _check_options(msg[5])

@@ -5,8 +5,6 @@ A device imports this with the first call that carries any of it.
 
 from msgpack import ExtraData, packb, unpackb
 
-from moat.micro import rt
-from moat.micro.cmd._wire import AT, TRACEBACK
 from moat.micro.const import const
 from moat.micro.errors import (
     ArgumentError,
@@ -68,8 +66,7 @@ _OWN = (LinkLost, LinkReset, ProtocolError, MessageTooLongError, InUseError, NoC
     CallUnknownError)  # fmt: skip
 _BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, IndexError,
     KeyError, LookupError, MemoryError, NameError, NotImplementedError, OSError, OverflowError,
-    RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError,
-    rt.TimeoutError)  # fmt: skip
+    RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError)  # fmt: skip
 _apps: "list[Any]" = []  # of apps, see `known`
 
 
@@ -86,31 +83,6 @@ def known(*types: "Any") -> None:
                 raise ValueError("another error is called %s" % cls.__name__)
         if cls not in _apps:
             _apps.append(cls)
-
-
-def error_from(err: object, options: "Any", path: "Any") -> Exception:
-    """Return the exception for what `to_wire` made of one that arose behind `path`.
-
-    It gets the attributes that errors.CallError tells of.
-    """
-    exc = from_wire(err)
-    options = options or {}
-    hop = 0
-    for n in options.get(AT, ()):
-        hop += n if isinstance(n, int) else 0
-    from moat.micro.cmd.path import dotted
-
-    attrs = (
-        ("path", dotted(path)),
-        ("at", dotted(path[:hop])),
-        ("remote_traceback", options.get(TRACEBACK)),
-    )
-    try:
-        for name, value in attrs:
-            setattr(exc, name, value)
-    except AttributeError:
-        pass  # one of MicroPython's own
-    return exc
 
 
 def to_wire(exc: BaseException) -> "list[object]":
@@ -140,20 +112,6 @@ def _plain(a):
     except UnicodeError:
         pass
     return repr(a)
-
-
-def traceback_of(exc: BaseException) -> str:
-    """Return the traceback of an error, as text."""
-    try:
-        from traceback import format_exception
-    except ImportError:
-        import io
-        import sys
-
-        text = io.StringIO()
-        sys.print_exception(exc, text)
-        return text.getvalue()
-    return "".join(format_exception(exc))
 
 
 def from_wire(err: object) -> Exception:

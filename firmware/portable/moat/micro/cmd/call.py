@@ -1,8 +1,8 @@
 """Calls with more than a path and arguments, and what is known when they have ended."""
 
 from moat.micro import rt
-from moat.micro.cmd._span import decode, error_from
-from moat.micro.cmd._wire import DEADLINE, KEEP, LONGEST, TRACE, TRACEBACK
+from moat.micro.cmd._span import decode, from_wire
+from moat.micro.cmd._wire import AT, DEADLINE, KEEP, LONGEST, TRACE, TRACEBACK
 from moat.micro.const import const
 
 _TYPING = const(0)  # true for type checkers only
@@ -35,6 +35,34 @@ def options(
     if keep:
         res[KEEP] = keep
     return res or None
+
+
+def error_from(err: object, options: "Any", path: "Any") -> Exception:
+    """Return the exception for what `to_wire` made of one that arose behind `path`.
+
+    It gets the attributes that errors.CallError tells of.
+    """
+    if isinstance(err, list) and err[:1] == ["TimeoutError"]:
+        exc: "Any" = rt.TimeoutError(*err[1:])  # which is the runtime's on a device
+    else:
+        exc = from_wire(err)
+    options = options or {}
+    hop = 0
+    for n in options.get(AT, ()):
+        hop += n if isinstance(n, int) else 0
+    from moat.micro.cmd.path import dotted
+
+    attrs = (
+        ("path", dotted(path)),
+        ("at", dotted(path[:hop])),
+        ("remote_traceback", options.get(TRACEBACK)),
+    )
+    try:
+        for name, value in attrs:
+            setattr(exc, name, value)
+    except AttributeError:
+        pass  # one of MicroPython's own
+    return exc
 
 
 class Call:

@@ -1,13 +1,27 @@
 """What a command may know of the call that it serves, and what a caller may have asked for."""
 
 from moat.micro import rt
-from moat.micro.cmd._span import to_wire, traceback_of
+from moat.micro.cmd._span import to_wire
 from moat.micro.cmd._wire import TRACE, TRACEBACK
 from moat.micro.const import const
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
+
+
+def traceback_of(exc: BaseException) -> str:
+    """Return the traceback of an error, as text."""
+    try:
+        from traceback import format_exception
+    except ImportError:
+        import io
+        import sys
+
+        text = io.StringIO()
+        getattr(sys, "print_exception")(exc, text)  # noqa: B009 -- MicroPython's
+        return text.getvalue()
+    return "".join(format_exception(exc))
 
 
 def current() -> "Current | None":

@@ -19,7 +19,7 @@ from moat.micro.cmd._wire import (
     REPLY,
     ROOM,
 )
-from moat.micro.cmd.served import Served
+from moat.micro.cmd.served import begin
 from moat.micro.const import const
 from moat.micro.errors import LinkError, LinkLost, LinkReset, ProtocolError
 from moat.micro.proto.stack import Base
@@ -91,15 +91,15 @@ class CmdMsg(Base):
         self._sent = rt.Event()  # something has left core.out, or all has been sent
         async with self.parent as self.s:
             try:
-                async with rt.TaskGroup() as self._tasks:
-                    self._tasks.start_soon(self._read)
-                    self._tasks.start_soon(self._write)
+                async with rt.TaskGroup() as self.tasks:
+                    self.tasks.start_soon(self._read)
+                    self.tasks.start_soon(self._write)
                     self.post(self.core.hello())
                     try:
                         yield self
                     finally:
                         await self._leave()
-                    self._tasks.cancel()
+                    self.tasks.cancel()
             finally:
                 self._end(LinkLost("the link has been closed on this side"))
 
@@ -364,46 +364,20 @@ class CmdMsg(Base):
 
     def _start(self, ident, msg):
         try:
-            self._serve(ident, msg)
+            begin(self, ident, msg)
         except Exception as exc:  # the tree's, so perhaps of an app: to the caller
             from moat.micro.cmd._span import to_wire
 
             self.post(self.core.error(ident, to_wire(exc)))
 
-    def _serve(self, ident, msg):
-        credit = msg[4] if len(msg) > 4 else None
-        if self.root is None:
-            from moat.micro.errors import NotFoundError
-
-            raise NotFoundError("there are no commands here")
-        command = self.root.find(msg[2], credit is not None)
-        if isinstance(command, tuple):
-            from moat.micro.cmd.relay import Relay
-
-            self.core.served[ident] = served = Relay(self, ident, command[0], command[1])
-        else:
-            self.core.served[ident] = served = Served(self, ident, msg[2])
-        if len(msg) > 5 and DEADLINE in msg[5]:
-            self._watch(served, msg[5][DEADLINE])
-        if isinstance(command, tuple):
-            served.start(msg)
-            return
-        if len(msg) > 5:
-            served.options = msg[5]
-        if credit is not None:
-            from moat.micro.cmd.stream import ServedStream
-
-            served.stream = ServedStream(self, served, credit)
-        served.task = self._tasks.start_soon(served.run, command, msg)
-
-    def _watch(self, served, ms):
-        """End the call when its deadline has passed."""
+    def watch(self, served: "Any", ms: int) -> None:
+        """Call `served.expire()` after so many milliseconds, if it still runs."""
         served.due = rt.ticks_add(rt.ticks_ms(), min(max(0, ms), LONGEST))
         if self._deadlines is None:
             from moat.micro.cmd.deadlines import Deadlines
 
             self._deadlines = Deadlines(self.core)
-            self._tasks.start_soon(self._deadlines.run)
+            self.tasks.start_soon(self._deadlines.run)
         self._deadlines.more(served.due)
 
     def is_running(self, served: "Any") -> bool:

@@ -10,6 +10,14 @@ if _TYPING:
     from typing import Any
 
 
+def pass_on(cmd: "Any", ident: int, msg: "list[Any]", link: "Any", taken: int) -> None:
+    """Pass a call on; the arguments are those of Relay and the peer's message."""
+    cmd.core.served[ident] = relay = Relay(cmd, ident, link, taken)
+    if len(msg) > 5 and DEADLINE in msg[5]:
+        cmd.watch(relay, msg[5][DEADLINE])
+    relay.start(msg)
+
+
 class Relay:
     """Stands for a call of the peer at `cmd`, and for our own one at `link`.
 
@@ -93,17 +101,15 @@ class Relay:
             return
         if self._begin:
             us = rt.ticks_diff(rt.ticks_us(), self._begin)
-            options = dict(options or {})
-            options[TRACE] = list(options.get(TRACE, ())) + [[cmd.name, us]]
-        if err is None:
-            try:
-                cmd.post(cmd.core.reply(self.ident, data or b"", options))
-                return
-            except MoatError as exc:
-                return self._fail(exc)
-        options = dict(options or {})
-        options[AT] = [self._taken] + list(options.get(AT, ()))
-        cmd.post(cmd.core.error(self.ident, err, options))
+            options = _with(options, TRACE, (options or {}).get(TRACE, []) + [[cmd.name, us]])
+        if err is not None:
+            options = _with(options, AT, [self._taken] + (options or {}).get(AT, []))
+            cmd.post(cmd.core.error(self.ident, err, options))
+            return
+        try:
+            cmd.post(cmd.core.reply(self.ident, data or b"", options))
+        except MoatError as exc:
+            self._fail(exc)
 
     def item(self, data: "Any", dropped: int) -> None:
         """A value of the command."""
@@ -125,3 +131,9 @@ class Relay:
         self._link.stop(self._out, self)
         if self._cmd.is_running(self):
             self._cmd.post(self._cmd.core.error(self.ident, to_wire(exc)))
+
+
+def _with(options, key, value):
+    options = dict(options or {})
+    options[key] = value
+    return options

@@ -3,12 +3,37 @@
 from msgpack import packb
 
 from moat.micro import rt
+from moat.micro.cmd._wire import DEADLINE
 from moat.micro.const import const
-from moat.micro.errors import ArgumentError, LinkError
+from moat.micro.errors import ArgumentError, LinkError, NotFoundError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
+
+
+def begin(cmd: "Any", ident: int, msg: "list[Any]") -> None:
+    """Run a call of the peer, or pass it on; raises what ends it at once."""
+    credit = msg[4] if len(msg) > 4 else None
+    options = msg[5] if len(msg) > 5 else None
+    if cmd.root is None:
+        raise NotFoundError("there are no commands here")
+    command = cmd.root.find(msg[2], credit is not None)
+    if isinstance(command, tuple):
+        from moat.micro.cmd.relay import pass_on
+
+        pass_on(cmd, ident, msg, command[0], command[1])
+        return
+    cmd.core.served[ident] = served = Served(cmd, ident, msg[2])
+    if options:
+        served.options = options
+        if DEADLINE in options:
+            cmd.watch(served, options[DEADLINE])
+    if credit is not None:
+        from moat.micro.cmd.stream import ServedStream
+
+        served.stream = ServedStream(cmd, served, credit)
+    served.task = cmd.tasks.start_soon(served.run, command, msg)
 
 
 class Served:

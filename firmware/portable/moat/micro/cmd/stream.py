@@ -8,8 +8,9 @@ window and one value.
 from msgpack import packb
 
 from moat.micro import rt
-from moat.micro.cmd._span import decode, error_from
+from moat.micro.cmd._span import decode
 from moat.micro.cmd._wire import KEEP
+from moat.micro.cmd.call import error_from
 from moat.micro.const import const
 from moat.micro.errors import LinkLost
 

@@ -42,12 +42,21 @@ class BaseCmd:
         return []
 
     async def cmd_dir_(self) -> "dict[str, list[str]]":
-        """Tell what is here: commands `c`, streams `s`, and sub-levels `d`."""
-        return {
+        """Tell what is here: commands `c`, streams `s`, sub-levels `d`, links `l` if any."""
+        below = sorted(self.children())
+        links = [name for name in below if self.is_link(name)]
+        here = {
             "c": self.names(_COMMAND),
             "s": self.names(_STREAM),
-            "d": sorted(self.children()),
+            "d": [name for name in below if name not in links],
         }
+        if links:
+            here["l"] = links
+        return here
+
+    def is_link(self, name: "Any") -> bool:
+        """Whether the node below leads to another device."""
+        return False
 
 
 class DirCmd(BaseCmd):
@@ -63,6 +72,10 @@ class DirCmd(BaseCmd):
     def children(self) -> "list[str]":
         """Return the names of the nodes below."""
         return list(self.sub)
+
+    def is_link(self, name: "Any") -> bool:
+        """See BaseCmd.is_link."""
+        return getattr(self.sub.get(name), "link", None) is not None
 
     def child(self, name: "Any") -> "Any":
         """Return the node below, or None. Raises whatever its import raises."""
