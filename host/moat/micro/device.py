@@ -79,9 +79,11 @@ class Call:
         return self._call.trace
 
     def _options(self) -> dict[int, Any] | None:
-        left = anyio.current_effective_deadline() - anyio.current_time()
-        ms = None if left == math.inf else int(max(0, left) * 1000)
-        return options(ms, **self._more)
+        deadline = anyio.current_effective_deadline()
+        if deadline == math.inf:
+            return options(**self._more) if self._more else None
+        left = deadline - anyio.current_time()
+        return options(int(max(0, left) * 1000), **self._more)
 
     def __await__(self) -> Generator[Any, Any, Any]:
         self._call = _Call()

@@ -33,6 +33,9 @@ if _TYPING:
     from moat.micro.cmd.tree import Dispatch
 
 
+_TOGETHER = const(16)  # messages
+
+
 def _copy(exc):
     """A copy to be raised: what is raised again and again collects all of its tracebacks."""
     return type(exc)(*exc.args)
@@ -90,6 +93,7 @@ class CmdMsg(Base):
         self._wake = rt.Event()  # something is in core.out
         self._sent = rt.Event()  # something has left core.out, or all has been sent
         async with self.parent as self.s:
+            self._send_all = getattr(self.s, "send_all", None)
             try:
                 async with rt.TaskGroup() as self.tasks:
                     self.tasks.start_soon(self._read)
@@ -262,11 +266,18 @@ class CmdMsg(Base):
         self._sending = True
         try:
             while out:
-                msg = out.pop(0)
+                msgs = out[:_TOGETHER]
+                del out[:_TOGETHER]
                 self._sent.set()
-                if len(msg) > 5 and msg[0] == CALL and DEADLINE in msg[5]:
-                    msg[5][DEADLINE] = max(0, rt.ticks_diff(msg[5][DEADLINE], rt.ticks_ms()))
-                await self.s.send(msg)
+                for msg in msgs:
+                    if len(msg) > 5 and msg[0] == CALL and DEADLINE in msg[5]:
+                        left = rt.ticks_diff(msg[5][DEADLINE], rt.ticks_ms())
+                        msg[5][DEADLINE] = max(0, left)
+                if len(msgs) > 1 and self._send_all is not None:
+                    await self._send_all(msgs)
+                else:
+                    for msg in msgs:
+                        await self.s.send(msg)
                 if self._hungry and not out:
                     self._hungry.pop(0).drain()
         finally:

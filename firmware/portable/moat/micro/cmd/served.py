@@ -93,7 +93,9 @@ class Served:
                 reply = error_of(self, exc)
         finally:  # cancelled, by the caller or not
             self.end(["CancelledError", "the command was cancelled"])
-        if reply is not None:
+        if cmd.core.served:  # others will reply soon, too: all of it in one piece
+            cmd.post(reply)
+        elif reply is not None:
             try:
                 await cmd.send(reply)
             except (LinkError, EOFError):
