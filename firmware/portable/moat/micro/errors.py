@@ -11,6 +11,7 @@
     └── CallError             what a call can end with
         ├── NotFoundError     no such command; says which item is missing and what exists there
         ├── ArgumentError     the command does not take these arguments
+        ├── NotPermittedError the link has no right to this; it was not run
         ├── BusyError         the peer serves as many calls as it can; try again later
         ├── LostCallError     the session was lost while the call was under way, which
         │   ├── CallNotRunError   was not run
@@ -76,6 +77,10 @@ class NotFoundError(CallError):
 
 class ArgumentError(CallError):
     """The command does not take these arguments; it was not run."""
+
+
+class NotPermittedError(CallError):
+    """The link on which the call has come has no right to this; it was not run."""
 
 
 class BusyError(CallError):

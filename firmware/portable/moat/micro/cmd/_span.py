@@ -18,6 +18,7 @@ from moat.micro.errors import (
     MessageTooLongError,
     NoConsoleError,
     NotFoundError,
+    NotPermittedError,
     ProtocolError,
     RemoteError,
 )
@@ -62,7 +63,7 @@ def decode(data: "Any") -> "Any":
 
 
 _OWN = (LinkLost, LinkReset, ProtocolError, MessageTooLongError, InUseError, NoConsoleError,
-    NotFoundError, ArgumentError, BusyError, CallNotRunError, CallDoneError,
+    NotFoundError, ArgumentError, NotPermittedError, BusyError, CallNotRunError, CallDoneError,
     CallUnknownError)  # fmt: skip
 _BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, IndexError,
     KeyError, LookupError, MemoryError, NameError, NotImplementedError, OSError, OverflowError,

@@ -103,26 +103,48 @@ class Dispatch(DirCmd):
 
         NotFoundError: names the first item that does not exist, and what does.
         """
+        node, i, found = self._walk(path, _STREAM if streaming else _COMMAND, self)
+        return found if node is None else (node.link(), i)
+
+    def resolve(
+        self, path: "Any", streaming: bool, base: "list[Any]"
+    ) -> "tuple[list[Any], Any, Any]":
+        """Return the items that `path` is resolved to from `base` on, and what `find` returns.
+
+        (items, method, None), or (items, CmdMsg of a link, number of items that lead to it).
+        """
+        top = self
+        for name in base:
+            top = top.child(name)
+            if top is None:
+                raise NotFoundError("there is nothing here")
+        node, i, found = self._walk(path, _STREAM if streaming else _COMMAND, top)
+        if not isinstance(path, str):
+            items = path
+        else:
+            items = list(path[:i]) + ([path[i:]] if node is None else [])
+        return (items, found, None) if node is None else (items, node.link(), i)
+
+    def _walk(self, path, prefix, node):
+        """Return (None, i, method), or (link node, i, None); i: items that lead there."""
         if not path:
             raise NotFoundError("the path is empty")
-        prefix = _STREAM if streaming else _COMMAND
         word = isinstance(path, str)
         end = len(path) - 1
-        node = self
         i = 0
         while True:
             name = path[i:] if word else path[i]
             if word or i == end:
                 method = getattr(node, prefix + name, None) if isinstance(name, str) else None
                 if method is not None:
-                    return method
+                    return None, i, method
             below = node.child(path[i]) if i < end else None
             if below is None:
                 break
             node = below
             i += 1
             if node.link is not None:
-                return node.link(), i
+                return node, i, None
         raise self._missing(path, i, node, [] if i < end and not word else node.names(prefix))
 
     def _missing(self, path, i, node, names):

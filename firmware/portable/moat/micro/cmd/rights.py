@@ -1,0 +1,78 @@
+"""What a link may do: the tree as it is seen from there."""
+
+from moat.micro.cmd.path import P
+from moat.micro.const import const
+from moat.micro.errors import NotFoundError, NotPermittedError
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+#: What a network link may do that was not told more.
+LEAST = ("sys.ping", "sys.info")
+
+
+class Rights:
+    """A tree of which only some paths can be called. It takes the place of the root at a CmdMsg.
+
+    What counts are the items that a path is resolved to. Whatever is not allowed is answered in
+    the same way, whether it exists or not.
+
+    Args:
+        root: the whole tree.
+        allow: dotted paths, from `base` on. Each stands for itself and all that is below it; an
+            empty one for everything.
+        base: the dotted path of the node that the link has as its root; empty: that of the tree.
+
+    Raises:
+        ValueError: one of them is no dotted path.
+    """
+
+    def __init__(self, root: "Any", allow: "Any" = LEAST, base: str = "") -> None:
+        self._root = root
+        self._base = _items(base)
+        self._allow = [_items(path) for path in allow]
+
+    def find(self, path: "Any", streaming: bool = False) -> "Any":
+        """As Dispatch.find. NotPermittedError: the path is not allowed, or leads nowhere.
+
+        NotFoundError: it leads nowhere, behind a node that is allowed.
+        """
+        try:
+            items, found, n = self._root.resolve(path, streaming, self._base)
+        except NotFoundError as exc:
+            if not self._may_know(path):
+                raise _refused(path)
+            raise exc
+        if self._allowed(items) is None:
+            raise _refused(path)
+        return found if n is None else (found, n)
+
+    def _allowed(self, items):
+        """The entry that allows this, or None."""
+        for allowed in self._allow:
+            if items[: len(allowed)] == allowed:
+                return allowed
+        return None
+
+    def _may_know(self, path):
+        """Whether it may be told what exists in place of this."""
+        allowed = None if isinstance(path, str) else self._allowed(path)
+        if allowed is None:
+            return False
+        node = self._root
+        for name in self._base + allowed:
+            node = node.child(name)
+            if node is None:
+                return False
+        return True
+
+
+def _items(path):
+    return P(path).items if path else []
+
+
+def _refused(path):
+    from moat.micro.cmd.path import dotted
+
+    return NotPermittedError("'%s' is not permitted on this link" % dotted(path))
