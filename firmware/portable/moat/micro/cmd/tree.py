@@ -25,6 +25,9 @@ _STREAM = "stream_"
 class BaseCmd:
     """A node of the tree; its coroutine methods ``cmd_*`` and ``stream_*`` can be called."""
 
+    #: Who starts and stops this node, see cmd.apps; None: it is there, and that is all.
+    keeper: "Any" = None
+
     def names(self, prefix: str) -> "list[str]":
         """Return the names of our methods that start with `prefix`, without it."""
         n = len(prefix)
@@ -46,6 +49,23 @@ class BaseCmd:
             "d": sorted(self.children()),
         }
 
+    async def cmd_rdy_(self, wait: bool = False) -> "dict[str, Any]":
+        """Tell the state: `state`, and `error` and `restarts` where there are any.
+
+        With `wait`, return when it is ready; NotReadyError: it is stopped, or has failed.
+        """
+        return {"state": "ready"} if self.keeper is None else await self.keeper.ready(wait)
+
+    async def cmd_stp_(self) -> None:
+        """Stop; returns when that is done. Nothing happens where nothing runs."""
+        if self.keeper is not None:
+            await self.keeper.stop()
+
+    async def cmd_upd_(self) -> None:
+        """Start anew, with the settings that are in force."""
+        if self.keeper is not None:
+            await self.keeper.update()
+
 
 class DirCmd(BaseCmd):
     """A directory.
@@ -66,7 +86,7 @@ class DirCmd(BaseCmd):
         node = self.sub.get(name)
         if isinstance(node, str):
             spec = node
-            node = _load(spec)()
+            node = load(spec)()
             if not isinstance(node, BaseCmd):
                 raise TypeError("%s is no subclass of BaseCmd" % spec)
             self.sub[name] = node
@@ -111,7 +131,7 @@ class Dispatch(DirCmd):
         return missing(name, dotted(path[:i]), names + node.children())
 
 
-def _load(spec):
+def load(spec: str) -> "Any":
     """Return the class that "module:Class" names."""
     name, attr = spec.split(":")
     module = __import__(name, None, None, (attr,))
