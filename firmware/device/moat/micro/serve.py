@@ -7,11 +7,14 @@ from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.guard import Guard
 from moat.micro.proto.stream import StdioBuf
+from moat.micro.startup import has_config
 
 # A busy host may pause in the middle of a message; mpremote takes longer than this to start.
 _GAP_MS = 250
 
 _guard = _codec = _port = None
+
+safe_mode = None  # why only the bare stack runs
 
 
 async def serve(apps, main, stack):
@@ -27,7 +30,14 @@ async def serve(apps, main, stack):
         on_session = None
         if stack is None:
             on_session = _guard.session  # only then a hello comes as it is, without a 3
-        async with CmdMsg(msg, _Root(apps), on_session=on_session) as cmd:
+        root = _Root(apps)
+        if has_config():
+            from moat.micro import launch
+
+            root = await launch.begin(apps, tasks)
+            if safe_mode is not None:
+                main = None
+        async with CmdMsg(msg, root, on_session=on_session) as cmd:
             if stack is not None:
                 _guard.session(True)
             if _port.console is not None:
@@ -35,6 +45,7 @@ async def serve(apps, main, stack):
             if main is not None:
                 tasks.start_soon(_run, main)
             await cmd.closed()
+            await root.cmd_stp_()
             tasks.cancel()
 
 
@@ -67,12 +78,12 @@ class _Root(Dispatch):
 
 def release():
     """Give the console port back to the REPL; an interrupt leaves the stack as it is."""
-    global _guard, _codec, _port
+    global _guard, _codec, _port, safe_mode
     if _guard is not None:
         _guard.session(False)
     if _port is not None:
         _port.release()
-    _guard = _codec = _port = None
+    _guard = _codec = _port = safe_mode = None
 
 
 def skipped():
