@@ -46,6 +46,8 @@ class Runs(BaseCmd):
         finally:
             log.append(self.name + " tear-down")
         await rt.sleep_ms(0)  # it may wait, unless it is cancelled
+        if "slow" in self.settings:
+            await gates[self.settings["slow"]].wait()
         log.append(self.name + " gone")
 
     async def run(self):
@@ -81,6 +83,25 @@ class Fails(BaseCmd):
 
     def __init__(self):
         raise ValueError("not today")
+
+
+class Restless(BaseCmd):
+    """Has itself started anew, once."""
+
+    async def run(self):
+        log.append("runs")
+        if len(log) == 1:
+            await self.cmd_upd_()
+
+
+class Clumsy(BaseCmd):
+    """Fails when it is torn down."""
+
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        yield self
+        log.append("fails")
+        raise ValueError("clumsy")
 
 
 class Stuck(BaseCmd):

@@ -122,6 +122,19 @@ async def test_a_tear_down_that_takes_too_long_is_cancelled():
         keeper.TEAR_DOWN_MS = limit
 
 
+async def test_a_tear_down_that_fails_stops_the_app_all_the_same():
+    fresh()
+    told = []
+    async with build(one("Clumsy"), on_failed=lambda *what: told.append(what)) as root:
+        await call(root, ["a", "rdy_"], True)
+        await call(root, ["a", "stp_"])
+        assert await call(root, ["a", "rdy_"]) == {"state": "down"}
+        await call(root, ["a", "upd_"])
+        await call(root, ["a", "rdy_"], True)
+    assert log == ["fails"] * 2
+    assert told == []
+
+
 async def test_commands_stay_when_the_task_is_done():
     fresh()
     async with build(one(done=True)) as root:
@@ -340,6 +353,28 @@ async def test_an_app_can_take_new_settings_as_it_runs():
         await call(root, ["a", "rdy_"], True)
         assert await call(root, ["a", "name"]) == "z"
         assert "x gone" in log
+
+
+async def test_an_update_is_done_although_its_caller_is_cancelled():
+    fresh()
+    go = gate("g")
+    async with build(one(name="y", slow="g")) as root:
+        await call(root, ["a", "rdy_"], True)
+        async with rt.TaskGroup() as tasks:
+            tasks.start_soon(update, root, one(name="z"))
+            await until(lambda: "y tear-down" in log)
+            tasks.cancel()
+        assert await state(root, "a") == "stopping"
+        go.set()
+        await until(lambda: "z runs" in log)
+
+
+async def test_an_app_can_have_itself_started_anew():
+    fresh()
+    async with build({"apps": {"a": "_apps:Restless"}}) as root:
+        await until(lambda: len(log) == 2)
+        await settle()
+        assert await state(root, "a") == "ready"
 
 
 async def test_new_settings_that_do_not_work_are_told_by_the_state_only():

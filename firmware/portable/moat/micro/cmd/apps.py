@@ -17,7 +17,7 @@ from moat.micro.errors import InUseError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from typing import Any
 
 # Of several apps, what stands for all.
@@ -105,17 +105,24 @@ class Apps(Dispatch):
                 tasks.start_soon(node.stop)
 
     async def update(self, entries: "dict[Any, Any] | None" = None) -> None:
-        """Go over to new entries; what has not changed goes on. None: start all anew."""
+        """Go over to new entries; what has not changed goes on. None: start all anew.
+
+        It is done all the same when this is cancelled.
+        """
+        await self._tree.apart(self.replace, entries)
+
+    async def replace(self, entries: "dict[Any, Any] | None") -> None:
+        """Do what `update` says, in this task."""
         if entries is None:
             for node in list(self.kept.values()):
-                await node.update()
+                await node.replace(None)
             return
         for key in list(self.kept):
             if key not in entries or isinstance(entries[key], dict) != self._is_dir(key):
                 await self.kept.pop(key).stop()
         for key, entry in entries.items():
             if key in self.kept:
-                await self.kept[key].update(entry)
+                await self.kept[key].replace(entry)
             else:
                 node = self._add(key, entry)
                 if self._tasks is not None:
@@ -150,6 +157,19 @@ class Tree(Apps):
         if self._on_failed is not None:
             self._on_failed(name, reason)
 
+    async def apart(self, fn: "Callable[..., Awaitable[object]]", *args: "Any") -> None:
+        """Wait for ``fn(*args)``, which runs in a task of its own while the tree is open.
+
+        For who stops an app: this may end the caller, an app itself or a call over its link, and
+        yet has to be done to its end.
+        """
+        if self._tasks is None:
+            await fn(*args)
+            return
+        done = rt.Event()
+        self._tasks.start_soon(_call, done, fn, args)
+        await done.wait()
+
     async def __aenter__(self) -> "Tree":
         """Start the apps. InUseError: they are started already."""
         if self._cm is not None:
@@ -173,6 +193,13 @@ class Tree(Apps):
                 await self.stop()
         finally:
             self.end()
+
+
+async def _call(done, fn, args):
+    try:
+        await fn(*args)
+    finally:
+        done.set()
 
 
 def build(

@@ -4,6 +4,7 @@
 the apps whose sections are new started anew; `load` forgets what was not saved.
 """
 
+from moat.micro import rt
 from moat.micro.cmd._config import Config
 from moat.micro.cmd._entries import parse
 from moat.micro.cmd.path import dotted, missing
@@ -37,6 +38,7 @@ class CfgCmd(BaseCmd):
         self._file = file
         self._apply = apply
         self._reserved = reserved
+        self._lock = rt.Lock()
         try:
             self._config = Config(file.load())
         except ValueError:  # it is damaged; a new one can be written
@@ -61,8 +63,9 @@ class CfgCmd(BaseCmd):
         """
         data = self._config.data
         entries = parse(data, "", self._reserved)
-        self._file.save(data)
-        return await self._apply(entries)
+        async with self._lock:  # the apps get one config after the other
+            self._file.save(data)
+            return await self._apply(entries)
 
     async def cmd_load(self) -> None:
         """Forget what was not saved. ValueError: the file is damaged."""

@@ -73,7 +73,7 @@ class Keeper(BaseCmd):
     def _take(self, entry):
         self.entry = entry
         self._spec, self._settings, self._restart, self._lazy = entry
-        self._backoff = backoff(self._restart or {})
+        self._backoff: "Any" = None  # since the first failure
 
     @property
     def node(self) -> "Any":
@@ -147,7 +147,14 @@ class Keeper(BaseCmd):
             await self._stop()
 
     async def update(self, entry: "tuple[Any, ...] | None" = None) -> None:
-        """Go over to a new entry: nothing happens if it is the old one. None: start anew."""
+        """Go over to a new entry: nothing happens if it is the old one. None: start anew.
+
+        It is done all the same when this is cancelled.
+        """
+        await self._tree.apart(self.replace, entry)
+
+    async def replace(self, entry: "tuple[Any, ...] | None") -> None:
+        """Do what `update` says, in this task."""
         async with self._lock:
             if entry is None:
                 entry = self.entry
@@ -194,7 +201,7 @@ class Keeper(BaseCmd):
     # ---- the life of the app
 
     def _start(self, vital):
-        self._backoff.reset()
+        self._backoff = None
         self._wanted = True
         if self._lazy:
             self._set("ready")
@@ -290,7 +297,9 @@ class Keeper(BaseCmd):
     def _delay(self, exc):
         """How long to wait before the next start; None: it has failed for good."""
         now = rt.ticks_ms()
-        if self._since is not None:
+        if self._backoff is None:
+            self._backoff = backoff(self._restart or {})
+        elif self._since is not None:
             self._backoff.broke(rt.ticks_diff(now, self._since))
         if not self._backoff.tries:
             self._down_since = now
