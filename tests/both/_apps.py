@@ -104,6 +104,36 @@ class Clumsy(BaseCmd):
         raise ValueError("clumsy")
 
 
+class Swallows(BaseCmd):
+    """Its context hides the error of its task."""
+
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        try:
+            yield self
+        except ValueError:
+            log.append("swallowed")
+
+    async def run(self):
+        raise ValueError("hidden")
+
+
+class Once(BaseCmd):
+    """Is up once; then its set-up takes a minute, and fails."""
+
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        log.append("set-up")
+        if len(log) > 1:
+            await rt.sleep_ms(60000)
+            raise ValueError("no more")
+        yield self
+
+    async def run(self):
+        await gates["g"].wait()
+        raise OSError(5)
+
+
 class Stuck(BaseCmd):
     """Its tear-down takes for ever."""
 

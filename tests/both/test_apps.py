@@ -4,6 +4,7 @@ from _apps import call, fresh, gate, log, one, state
 from _helpers import ON_DEVICE, raises, settle, until
 
 from moat.micro import rt
+from moat.micro.cmd import keeper
 from moat.micro.cmd.apps import build
 from moat.micro.cmd.keeper import NotReadyError
 from moat.micro.cmd.tree import BaseCmd
@@ -77,8 +78,11 @@ async def test_a_tree_can_be_entered_again_and_not_twice_at_once():
             await call(root, ["a", "rdy_"], True)
             with raises(InUseError):
                 await root.__aenter__()
+        await update(root, one(name="y"))
+        await update(root, one())
         assert await state(root, "a") == "down"
     assert log.count("x runs") == 2
+    assert "y set-up" not in log
 
 
 async def test_stop_tears_down_and_update_starts_anew():
@@ -110,8 +114,6 @@ async def test_stop_during_set_up_cancels_it():
 
 async def test_a_tear_down_that_takes_too_long_is_cancelled():
     fresh()
-    from moat.micro.cmd import keeper
-
     limit, keeper.TEAR_DOWN_MS = keeper.TEAR_DOWN_MS, 20
     try:
         async with build(one("Stuck")) as root:
@@ -131,7 +133,9 @@ async def test_a_tear_down_that_fails_stops_the_app_all_the_same():
         assert await call(root, ["a", "rdy_"]) == {"state": "down"}
         await call(root, ["a", "upd_"])
         await call(root, ["a", "rdy_"], True)
-    assert log == ["fails"] * 2
+        real, keeper.report = keeper.report, lambda text, exc: log.append(text)
+    keeper.report = real
+    assert log == ["fails", "fails", "a has failed while it was stopped"]
     assert told == []
 
 
@@ -353,6 +357,8 @@ async def test_an_app_can_take_new_settings_as_it_runs():
         await call(root, ["a", "rdy_"], True)
         assert await call(root, ["a", "name"]) == "z"
         assert "x gone" in log
+        await update(root, one("Plain", name="p"))
+        assert await call(root, ["a", "get"]) == {"name": "p"}
 
 
 async def test_an_update_is_done_although_its_caller_is_cancelled():

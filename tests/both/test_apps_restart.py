@@ -101,3 +101,26 @@ async def test_a_restarted_app_is_a_new_object():
             await clock.next()
             await call(root, ["a", "rdy_"], True)
             assert root.child("a") is not first
+
+
+async def test_a_long_set_up_that_fails_is_no_time_of_being_up():
+    fresh()
+    gate("g").set()
+    cfg = one("Once", restart={"jitter": 0, "retries": 2, "max_ms": 5000})
+    with Clock() as clock:
+        async with build(cfg) as root:
+            while root.kept["a"].state != "failed":
+                await until(lambda: clock.sleeping or root.kept["a"].state == "failed")
+                if clock.sleeping:
+                    await clock.next()
+            assert clock.sleeps == [1000, 60000, 2000, 60000]
+
+
+async def test_an_app_that_ends_without_an_error_is_started_anew_as_well():
+    fresh()
+    with Clock() as clock:
+        async with build(one("Swallows")) as root:
+            await until(lambda: clock.sleeping)
+            assert log == ["swallowed"]
+            status = await call(root, ["a", "rdy_"])
+            assert status["error"] == "RuntimeError: it has ended by itself"

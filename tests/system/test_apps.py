@@ -286,6 +286,36 @@ async def test_three_crashes_in_a_row_lead_to_safe_mode_which_does_not_last(
         assert await dev.lamps[0].pin() == 5
 
 
+async def test_a_start_that_lasts_is_a_good_one(start_unix: Start, device_folder: Path):
+    main = "from moat.micro import launch\nlaunch._GOOD_MS = 50\n"
+    async with configured(start_unix, "unix", device_folder, HOUSE, {"main.py": main}) as dev:
+        while (device_folder / "moat.starts").exists():
+            await dev.sys.ping()
+
+
+async def test_a_set_up_that_takes_long_keeps_no_host_waiting(
+    start: Start, target: str, device_folder: Path
+):
+    files = {"app/slow.py": SLOW}
+    cfg = {"apps": {"slow": "app.slow:App"}}
+    async with configured(start, target, device_folder, cfg, files) as dev:
+        assert await dev.slow.rdy_() == {"state": "starting"}
+        await dev.slow.stp_()
+        assert await dev.slow.rdy_() == {"state": "down"}
+
+
+SLOW = """
+from moat.micro import rt
+from moat.micro.cmd.tree import BaseCmd
+
+class App(BaseCmd):
+    @rt.asynccontextmanager
+    async def _ctx(self):
+        await rt.Event().wait()
+        yield self
+"""
+
+
 async def test_without_a_config_nothing_is_counted_or_loaded(
     start_unix: Start, device_folder: Path
 ):
