@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from moat.micro.device import Device, connect
-from moat.micro.errors import LinkReset
+from moat.micro.errors import LostCallError
 from moat.micro.program import run_program
 from moat.micro.proto.stack import BaseBuf
 from moat.micro.target import link_to
@@ -64,7 +64,7 @@ async def reset(dev: Device) -> None:
     """Restart an emulated device, and wait until its stack has started again."""
     try:
         await run_program(dev, RESET)
-    except LinkReset:
+    except LostCallError:
         pass
     await dev._cmd.ready()
 

@@ -16,6 +16,7 @@ from tools.docs import block, blocks
 
 ROOT = Path(__file__).parents[2]
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "guide.md"
+COMMANDS = ROOT / "docs" / "commands.md"
 DEMO_DEVICE = ROOT / "examples" / "demo_device"
 MOAT_SAT = Path(sys.executable).parent / "moat-sat"
 
@@ -70,7 +71,8 @@ def test_readme_shell() -> None:
 def test_every_example_is_run_here() -> None:
     assert len(blocks(README)) == 2
     assert len(blocks(GUIDE)) == 7
-    for file, n in ((README, 2), (GUIDE, 7)):
+    assert len(blocks(COMMANDS)) == 2
+    for file, n in ((README, 2), (GUIDE, 7), (COMMANDS, 2)):
         assert len(re.findall(r"^```\w", file.read_text(), re.MULTILINE)) == n
 
 
@@ -117,6 +119,20 @@ def test_guide_server(counter: Path) -> None:
             assert run(*moat_sat, "call", "counter.add", cwd=counter)[0] == "3\n"
         finally:
             device.kill()
+
+
+def test_commands_apps_and_their_config(tmp_path: Path) -> None:
+    write(tmp_path, "app/blinker.py", block(COMMANDS, "app/blinker.py"))
+    cfg = block(COMMANDS, "config")
+    moat_sat = [MOAT_SAT, "-d", "unix"]
+    run(*moat_sat, "cfg", "", cfg, cwd=tmp_path)
+    shown, stderr = run(*moat_sat, "call", "rdy_", "wait=true", cwd=tmp_path)
+    assert json.loads(shown) == {"state": "ready"}
+    for pin in (2, 4, 5, 6):
+        assert f"pin {pin} is ours\n" in stderr
+    for path in ("status", "lamps.1", "garden.pump"):
+        assert call(tmp_path, path + ".get") in (True, False)
+    assert json.loads(run(*moat_sat, "cfg", cwd=tmp_path)[0]) == json.loads(cfg)
 
 
 def test_guide_pytest(counter: Path) -> None:

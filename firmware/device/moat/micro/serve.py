@@ -7,6 +7,7 @@ from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.guard import Guard
 from moat.micro.proto.stream import StdioBuf
+from moat.micro.startup import has_config
 
 # A busy host may pause in the middle of a message; mpremote takes longer than this to start.
 _GAP_MS = 250
@@ -17,10 +18,13 @@ if sys.platform in ("linux", "darwin"):
 
 _guard = _codec = _port = None
 
+safe_mode = None  # why only the bare stack runs
+link = None  # to the host
+
 
 async def serve(apps, main, stack):
     """Serve `apps` on the console port, and run `main` beside it, until the port closes."""
-    global _guard, _codec, _port
+    global _guard, _codec, _port, link
     _port = StdioBuf()
     msg = _stack(stack)
     _codec = msg
@@ -32,8 +36,14 @@ async def serve(apps, main, stack):
         if stack is None:
             on_session = _guard.session  # only then a hello comes as it is, without a 3
         root = _Root(apps)
+        if has_config():
+            from moat.micro import launch
+
+            root = await launch.begin(apps, tasks)
+            if safe_mode is not None:
+                main = None
         cmd = CmdMsg(msg, root, None, _SERVED, _WINDOW, on_session, ["host"], sys.platform)
-        root.host = cmd
+        link = cmd
         async with cmd:
             if stack is not None:
                 _guard.session(True)
@@ -42,6 +52,7 @@ async def serve(apps, main, stack):
             if main is not None:
                 tasks.start_soon(_run, main)
             await cmd.closed()
+            await root.cmd_stp_()
             tasks.cancel()
 
 
@@ -59,23 +70,11 @@ def _stack(cfg):
 
 
 class _Root(Dispatch):
-    """The apps by name, and the host; an error while one is loaded says so."""
-
-    host = None
-
-    def children(self):
-        return [name for name in self.sub if name != "host"] + ["host"]
-
-    def is_link(self, name):
-        return name == "host" or Dispatch.is_link(self, name)
+    """The apps by name; an error while one is loaded says so."""
 
     def child(self, name):
         if name not in self.sub:
-            if name != "host":
-                return None
-            from moat.micro.cmd.link import LinkCmd
-
-            self.sub[name] = LinkCmd(self.host)
+            return None
         try:
             return Dispatch.child(self, name)
         except Exception as exc:  # the user's: to the caller in short, in full to the console
@@ -86,12 +85,12 @@ class _Root(Dispatch):
 
 def release():
     """Give the console port back to the REPL; an interrupt leaves the stack as it is."""
-    global _guard, _codec, _port
+    global _guard, _codec, _port, link, safe_mode
     if _guard is not None:
         _guard.session(False)
     if _port is not None:
         _port.release()
-    _guard = _codec = _port = None
+    _guard = _codec = _port = link = safe_mode = None
 
 
 def skipped():

@@ -5,6 +5,8 @@
 * ``async def main()`` in it runs as a task beside the stack.
 * Each file NAME.py in /app whose class is called App is served as the app NAME; it is imported
   when it is first used.
+* The apps that the config names, in the file moat.cfg, are started with the stack; without such a
+  file nothing is loaded for that. See moat.micro.launch, also for safe mode.
 """
 
 import os
@@ -41,9 +43,24 @@ def start(apps=None, main=None, stack=None):
 def boot():
     """What the image does after power-on."""
     sys.modules["moat.micro"].start = start
-    main = _user_main()
+    if not has_config():
+        start_all()
+        return
+    from moat.micro import launch
+
+    launch.boot()
+
+
+def start_all(main=True):
+    """Run the user's main.py, unless `main` is false, and the stack."""
+    main = _user_main() if main else None
     if not _started:
         start(main=main)
+
+
+def has_config():
+    """Whether there is a config, or one that has just been written."""
+    return bool({"moat.cfg", "moat.cfg.new"} & set(_listdir(root() or ".")))
 
 
 def root():
@@ -59,7 +76,12 @@ def _listdir(path):
 
 
 def _apps(more):
-    apps = {"sys": "moat.micro.app.sys:SysCmd", "run": "moat.micro.app.run:RunCmd"}
+    apps = {
+        "cfg": "moat.micro.app.cfg:CfgCmd",
+        "host": "moat.micro.app.host:HostLink",
+        "run": "moat.micro.app.run:RunCmd",
+        "sys": "moat.micro.app.sys:SysCmd",
+    }
     for name in _listdir(root() + "app"):
         if name.endswith((".py", ".mpy")):
             name = name.rsplit(".", 1)[0]

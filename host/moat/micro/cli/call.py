@@ -11,7 +11,7 @@ from moat.micro.cli._session import with_device
 from moat.micro.device import Device, P
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """JSON where it is JSON, else the text itself."""
     try:
         return json.loads(text)
@@ -26,13 +26,14 @@ def parse(words: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:
     for word in words:
         name, eq, value = word.partition("=")
         if eq and name.isidentifier():
-            kw[name] = _value(value)
+            kw[name] = value_of(value)
         else:
-            args.append(_value(word))
+            args.append(value_of(word))
     return args, kw
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
+    """What JSON does not have: bytes as hex digits, other things as text."""
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
@@ -46,6 +47,6 @@ def command(ctx: click.Context, path: str, arguments: tuple[str, ...]) -> None:
 
     async def work(dev: Device) -> None:
         result = await dev.call(P(path), *args, **kw)
-        click.echo(json.dumps(result, default=_as_json))
+        click.echo(json.dumps(result, default=as_json))
 
     with_device(ctx, work)

@@ -29,6 +29,7 @@ class SysCmd(BaseCmd):
             "mem_alloc": gc.mem_alloc(),
             "text_dropped": _text_dropped(),
             "messages_skipped": serve.skipped(),
+            "safe_mode": serve.safe_mode,
             "unique_id": _machine("unique_id"),
             "reset_cause": _machine("reset_cause"),
         }

@@ -25,6 +25,9 @@ _STREAM = "stream_"
 class BaseCmd:
     """A node of the tree; its coroutine methods ``cmd_*`` and ``stream_*`` can be called."""
 
+    #: Who starts and stops this node, see cmd.apps; None: it is there, and that is all.
+    keeper: "Any" = None
+
     def names(self, prefix: str) -> "list[str]":
         """Return the names of our methods that start with `prefix`, without it."""
         n = len(prefix)
@@ -58,12 +61,30 @@ class BaseCmd:
         """Whether the node below leads to another device."""
         return False
 
+    async def cmd_rdy_(self, wait: bool = False) -> "dict[str, Any]":
+        """Tell the state: `state`, and `error` and `restarts` where there are any.
+
+        With `wait`, return when it is ready; NotReadyError: it is stopped, or has failed.
+        """
+        return {"state": "ready"} if self.keeper is None else await self.keeper.ready(wait)
+
+    async def cmd_stp_(self) -> None:
+        """Stop; returns when that is done. Nothing happens where nothing runs."""
+        if self.keeper is not None:
+            await self.keeper.stop()
+
+    async def cmd_upd_(self) -> None:
+        """Start anew, with the settings that are in force."""
+        if self.keeper is not None:
+            await self.keeper.update()
+
 
 class DirCmd(BaseCmd):
     """A directory.
 
     Args:
-        sub: name -> a node, or "module:Class" which is imported when it is first used.
+        sub: name -> a node, or "module:Class" which is imported when it is first used. The class
+            of a link to another device has a name that ends in Link.
     """
 
     def __init__(self, sub: "dict[str, Any]") -> None:
@@ -75,14 +96,17 @@ class DirCmd(BaseCmd):
 
     def is_link(self, name: "Any") -> bool:
         """See BaseCmd.is_link."""
-        return getattr(self.sub.get(name), "link", None) is not None
+        node = self.sub.get(name)
+        if isinstance(node, str):
+            return node.endswith("Link")  # so it need not be imported
+        return getattr(node, "link", None) is not None
 
     def child(self, name: "Any") -> "Any":
         """Return the node below, or None. Raises whatever its import raises."""
         node = self.sub.get(name)
         if isinstance(node, str):
             spec = node
-            node = _load(spec)()
+            node = load(spec)()
             if not isinstance(node, BaseCmd):
                 raise TypeError("%s is no subclass of BaseCmd" % spec)
             self.sub[name] = node
@@ -154,7 +178,7 @@ class Dispatch(DirCmd):
         return missing(name, dotted(path[:i]), names + node.children())
 
 
-def _load(spec):
+def load(spec: str) -> "Any":
     """Return the class that "module:Class" names."""
     name, attr = spec.split(":")
     module = __import__(name, None, None, (attr,))

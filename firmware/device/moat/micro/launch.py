@@ -1,0 +1,151 @@
+"""Starts the apps that the config names; safe mode.
+
+Safe mode is the bare stack: the apps sys, cfg and run, and neither main() nor what is in /app.
+The reason is in sys.info. What leads to it:
+
+* the config cannot be read, or makes no sense;
+* an app cannot be loaded at the start, or has failed for good (see cmd._entries, `restart`);
+* the device has started three times in a row without being up for ten seconds, or ending in
+  order. Then main.py is not run, either. A file counts these starts; so a reset by a watchdog is
+  noticed on any board, as is the loss of power.
+
+Nothing is started anew in safe mode: the next start of the device tries the apps again; after
+three bad starts, the next one after ten seconds of safe mode.
+"""
+
+import os
+
+from moat.micro import rt, serve
+from moat.micro.cmd._entries import parse
+from moat.micro.cmd.apps import Tree
+from moat.micro.cmd.config import ConfigFile
+from moat.micro.report import report
+from moat.micro.startup import root, start_all
+
+BARE = ("cfg", "host", "run", "sys")  # the apps of safe mode; no other app has their names
+
+_STARTS = 3  # in a row that may go wrong
+_GOOD_MS = 10000  # a start that has lasted so long is a good one
+_SETTLE_MS = 1000  # so long a host waits for apps that are being set up
+
+_crashed = False
+_tree = _tasks = None
+
+
+def boot():
+    """Start everything, and count that."""
+    try:
+        start_all(_count())
+    finally:  # an interrupt, or the end of the program: no crash
+        _forget()
+
+
+async def begin(apps, tasks):
+    """Start the apps, and wait a moment until they are set up. Returns the root.
+
+    Args:
+        apps: what is to be there beside them.
+        tasks: the group of tasks for all that.
+    """
+    global _tree, _tasks
+    _tasks = tasks
+    tasks.start_soon(_good)
+    started = rt.Event()
+    entries = _entries()
+    _tree = Tree(entries, apps, on_failed=_failed)
+    if serve.safe_mode is not None:
+        _strip()
+    tasks.start_soon(_run, _tree, started)
+    await started.wait()
+    try:
+        async with rt.timeout_ms(_SETTLE_MS):
+            await _tree.settled()
+    except rt.TimeoutError:
+        pass  # they take longer; who calls them is told
+    return _tree
+
+
+async def apply(entries):
+    """Go over to a new config; returns False when that takes a new start."""
+    if serve.safe_mode is not None or _tree is None:
+        return False
+    await _tree.update(entries)
+    return True
+
+
+def config_file():
+    """Return the device's ConfigFile."""
+    return ConfigFile(root() + "moat.cfg")
+
+
+def _entries():
+    if _crashed:
+        _safe("the device has started %d times in a row without success" % _STARTS)
+        return {}
+    try:
+        return parse(config_file().load(), "", BARE)
+    except Exception as exc:  # whatever it is, the stack has to come up
+        _safe("%s: %s" % (type(exc).__name__, exc))
+        return {}
+
+
+async def _run(tree, started):
+    async with tree:
+        started.set()
+        await rt.Event().wait()
+
+
+def _failed(name, reason):
+    if _safe("the app '%s' has failed: %s" % (name, reason)):
+        _strip()
+        _tasks.start_soon(_tree.update, {})
+
+
+def _strip():
+    for name in list(_tree.sub):
+        if name not in BARE:
+            del _tree.sub[name]
+
+
+def _safe(reason):
+    if serve.safe_mode is not None:
+        return False
+    serve.safe_mode = reason
+    report("safe mode: %s" % reason)
+    return True
+
+
+def _count():
+    """Note that the device starts; returns False when that has gone wrong too often."""
+    global _crashed
+    starts = 0
+    try:
+        starts = os.stat(_counter())[6]
+    except OSError:
+        pass  # the last end was a good one
+    _crashed = starts >= _STARTS
+    if not _crashed:
+        # A byte for each start: whenever the power fails, this is still a number.
+        try:
+            with open(_counter(), "ab") as file:
+                file.write(b".")
+        except OSError as exc:
+            report("starts cannot be counted", exc)  # the disk is full: go on
+    return not _crashed
+
+
+async def _good():
+    await rt.sleep_ms(_GOOD_MS)
+    _forget()
+
+
+def _forget():
+    """This start was a good one."""
+    try:
+        os.remove(_counter())
+    except OSError:
+        pass  # it is forgotten already
+
+
+def _counter():
+    return root() + "moat.starts"

@@ -1,0 +1,346 @@
+"""Keeper: starts, stops and restarts one app, and stands in for it while it is not up.
+
+The app's settings are the argument of its constructor; one without settings gets none. What an
+app may have beside its commands:
+
+    @rt.asynccontextmanager
+    async def _ctx(self):           # set-up and tear-down, around all of the rest
+        …
+        yield self
+
+    async def run(self):            # its task; when it returns, the commands are still there
+        …
+
+    async def updated(self, settings):      # new settings; else the app is started anew
+        …
+"""
+
+from moat.micro import rt
+from moat.micro.cmd._entries import backoff
+from moat.micro.cmd.tree import BaseCmd, load
+from moat.micro.const import const
+from moat.micro.errors import CallError
+from moat.micro.report import report
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+TEAR_DOWN_MS = 5000  # what takes longer is cancelled
+
+
+class NotReadyError(CallError):
+    """The app is not up: it is being started, is stopped, or has failed. Nothing was run."""
+
+
+class Keeper(BaseCmd):
+    """The lifecycle of one app.
+
+    Its `state` is one of
+
+        starting    it is set up, or waits to be started anew after an error
+        ready
+        stopping    it is torn down
+        down        it is stopped
+        failed      so often that it is not started again, or it cannot even be loaded
+
+    An app that only has commands gets no task.
+
+    Args:
+        entry: as from _entries.parse.
+        name: its dotted path.
+        tree: what to tell when it has failed for good: `tree.failed(name, reason)`.
+    """
+
+    def __init__(self, entry: "tuple[Any, ...]", name: str, tree: "Any") -> None:
+        self.keeper = self
+        self.name = name
+        self.app: "Any" = None
+        self.state = "down"
+        self.error: "BaseException | None" = None  # the last one
+        self.restarts = 0  # in a row
+        self._tree = tree
+        self._tasks: "Any" = None
+        self._lock = rt.Lock()
+        self._changed = rt.Event()
+        self._whole: "Any" = None  # the scope of set-up, run and tear-down
+        self._scope: "Any" = None  # what `stop` cancels
+        self._wanted = False  # it shall be up
+        self._running = False  # it has a task
+        self._since: "Any" = None  # of being up
+        self._take(entry)
+
+    def _take(self, entry):
+        self.entry = entry
+        self._spec, self._settings, self._restart, self._lazy = entry
+        self._backoff: "Any" = None  # since the first failure
+
+    @property
+    def node(self) -> "Any":
+        """What stands for the app in the tree. ImportError: a lazy one cannot be loaded."""
+        if self.state != "ready":
+            return self
+        if self.app is None:
+            try:
+                self._load()
+            except Exception as exc:  # the user's: to the caller in short, in full to the user
+                report("the app '%s' cannot be loaded" % self.name, exc)
+                raise ImportError("the app '%s' cannot be loaded: %s" % (self.name, _text(exc)))
+        return self.app
+
+    def __getattr__(self, name: str) -> "Any":
+        """Say why there are no commands, when one is looked for."""
+        if name.startswith(("cmd_", "stream_")):
+            raise self._not_ready()
+        raise AttributeError(name)
+
+    def names(self, prefix: str) -> "list[str]":
+        """Return the names of our own methods; dir() of this object would ask for all others."""
+        n = len(prefix)
+        return sorted([name[n:] for name in dir(Keeper) if name.startswith(prefix)])
+
+    def child(self, name: "Any") -> "Any":
+        """NotReadyError: what is below is not there."""
+        raise self._not_ready()
+
+    def _not_ready(self):
+        text = "the app '%s' %s" % (self.name, _SAYS[self.state])
+        if self.error is not None:
+            text = "%s: %s" % (text, _text(self.error))
+        return NotReadyError(text)
+
+    # ---- what is asked of it
+
+    async def ready(self, wait: bool = False) -> "dict[str, Any]":
+        """See BaseCmd.cmd_rdy_."""
+        if wait:
+            while self.state in ("starting", "stopping"):
+                await self._change()
+            if self.state != "ready":
+                raise self._not_ready()
+        status: "dict[str, Any]" = {"state": self.state}
+        if self.restarts:
+            status["restarts"] = self.restarts
+        if self.error is not None:
+            status["error"] = _text(self.error)
+        return status
+
+    async def settled(self) -> None:
+        """Wait until the first start has succeeded or failed."""
+        while self.state == "starting" and not self.restarts:
+            await self._change()
+
+    def begin(self, tasks: "Any") -> None:
+        """Start the app, with `tasks` for what runs; a lazy one waits to be used."""
+        self._tasks = tasks
+        self._start(True)
+
+    def end(self) -> None:
+        """All tasks have ended, and there will be no more."""
+        self._tasks = self.app = None
+        self._running = False
+        self._set("down")
+
+    async def stop(self) -> None:
+        """Stop the app; returns when it is torn down."""
+        async with self._lock:
+            await self._stop()
+
+    async def update(self, entry: "tuple[Any, ...] | None" = None) -> None:
+        """Go over to a new entry: nothing happens if it is the old one. None: start anew.
+
+        It is done all the same when this is cancelled.
+        """
+        await self._tree.apart(self.replace, entry)
+
+    async def replace(self, entry: "tuple[Any, ...] | None") -> None:
+        """Do what `update` says, in this task."""
+        async with self._lock:
+            if entry is None:
+                entry = self.entry
+            elif entry == self.entry or await self._told(entry):
+                return
+            await self._stop()
+            self._take(entry)
+            if self._tasks is not None:
+                self._start(False)
+
+    async def _told(self, entry):
+        """Tell the app; returns False when it has to be started anew."""
+        updated = getattr(self.app, "updated", None)
+        if self.state != "ready" or updated is None or entry[0] != self._spec:
+            return False
+        self._take(entry)
+        try:
+            await updated(self._settings)
+        except Exception as exc:  # the user's: a fresh start may do
+            report("%s does not take its new settings" % self.name, exc)
+            return False
+        return True
+
+    async def _stop(self):
+        self._wanted = False
+        if self._running:
+            if self._scope is not None:
+                self._scope.cancel()
+            try:
+                async with rt.timeout_ms(TEAR_DOWN_MS):
+                    await self._gone()
+            except rt.TimeoutError:
+                if self._whole is not None:
+                    self._whole.cancel()
+                await self._gone()
+        self.app = self.error = None
+        self.restarts = 0
+        self._set("down")
+
+    async def _gone(self):
+        while self._running:
+            await self._change()
+
+    # ---- the life of the app
+
+    def _start(self, vital):
+        self._backoff = None
+        self._wanted = True
+        if self._lazy:
+            self._set("ready")
+            return
+        try:
+            self._load()
+        except Exception as exc:  # the user's
+            self._failed(exc, vital)
+            return
+        if _runs(self.app):
+            self._running = True
+            self._set("starting")
+            self._tasks.start_soon(self._keep)
+        else:
+            self._set("ready")
+
+    def _load(self):
+        cls = load(self._spec)
+        app = cls() if self._settings is None else cls(self._settings)
+        if not isinstance(app, BaseCmd):
+            raise TypeError("%s is no subclass of BaseCmd" % self._spec)
+        if self._lazy and _runs(app):
+            raise TypeError("%s has to run, it cannot be lazy" % self._spec)
+        app.keeper = self
+        self.app = app
+
+    async def _keep(self):
+        """Keep the app up until it is told to stop, or has failed for good."""
+        failed = False
+        try:
+            while self._wanted and not failed:
+                exc = await self._live()
+                if self._wanted:
+                    failed = await self._pause(exc or RuntimeError("it has ended by itself"))
+                elif exc is not None:
+                    report("%s has failed while it was stopped" % self.name, exc)
+        finally:
+            self._running = False
+            self._set("down")
+        if failed:
+            self._failed(self.error, self._restart is not None)
+
+    async def _pause(self, exc):
+        """Wait until it is time to start the app anew; returns True when that time is over."""
+        delay = self._delay(exc)
+        if delay is None:
+            return True
+        report("%s has failed, restart %d in %d ms" % (self.name, self.restarts, delay), exc)
+        self._set("starting")
+        try:
+            with rt.CancelScope() as self._scope:
+                await rt.sleep_ms(delay)
+        finally:
+            self._scope = None
+        return False
+
+    async def _live(self):
+        """Set up, run, tear down; returns the error, None when it was told to stop."""
+        self._since = None
+        try:
+            with rt.CancelScope() as self._scope:
+                self._whole = self._scope
+                if self.app is None:
+                    self._load()
+                ctx = getattr(self.app, "_ctx", None)
+                if ctx is None:
+                    await self._run()
+                else:
+                    async with ctx():
+                        await self._run()
+        except Exception as exc:  # the user's: that is what we are here for
+            return exc
+        finally:
+            self._whole = self._scope = self.app = None
+        return None
+
+    async def _run(self):
+        try:
+            # Of its own, so that the app can wait while it is torn down.
+            with rt.CancelScope() as self._scope:
+                if not self._wanted:
+                    return
+                self._since = rt.ticks_ms()
+                self._set("ready")
+                run = getattr(self.app, "run", None)
+                if run is not None:
+                    await run()
+                await rt.Event().wait()
+        finally:
+            self._scope = None
+            self._set("stopping")
+
+    def _delay(self, exc):
+        """How long to wait before the next start; None: it has failed for good."""
+        now = rt.ticks_ms()
+        if self._backoff is None:
+            self._backoff = backoff(self._restart or {})
+        elif self._since is not None:
+            self._backoff.broke(rt.ticks_diff(now, self._since))
+        if not self._backoff.tries:
+            self._down_since = now
+        self.error = exc
+        if self._restart is None:
+            return None
+        down_ms = rt.ticks_diff(now, self._down_since)
+        delay = self._backoff.next(rt.random_bits(), down_ms)
+        self.restarts = self._backoff.tries
+        return delay
+
+    def _failed(self, exc, vital):
+        self.app = None
+        self.error = exc
+        report("%s has failed" % self.name, exc)
+        self._set("failed")
+        if vital and (self._restart or {}).get("essential", True):
+            self._tree.failed(self.name, _text(exc))
+
+    def _set(self, state):
+        if state != self.state:
+            self.state = state
+            self._changed.set()
+
+    async def _change(self):
+        self._changed.clear()
+        await self._changed.wait()
+
+
+_SAYS = {
+    "starting": "is being started",
+    "ready": "is ready",
+    "stopping": "is being stopped",
+    "down": "is stopped",
+    "failed": "has failed",
+}
+
+
+def _runs(app):
+    return hasattr(app, "run") or hasattr(app, "_ctx")
+
+
+def _text(exc):
+    return "%s: %s" % (type(exc).__name__, exc)
