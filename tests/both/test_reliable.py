@@ -127,7 +127,7 @@ async def test_a_send_that_waits_is_told_that_it_was_never_sent():
             async with rt.TaskGroup() as tasks:
                 tasks.start_soon(a.send, 2)
                 await settle()
-                a._core._reset("for the test", a._now())
+                a._core._lose("for the test", a._now())
                 a._tell()
         assert caught.exc.fate == "never sent"
 

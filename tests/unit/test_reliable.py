@@ -29,6 +29,41 @@ def test_case(case: str) -> None:
     ALL[case](None)
 
 
+restarts = st.lists(
+    st.tuples(st.sampled_from([0, 1, 5, 10, 50, 100, 300]), st.integers(0, 1), st.booleans()),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    st.integers(0, 2**16),
+    restarts,
+    st.sampled_from([20, 100, 400, 900]),
+    st.sampled_from([1, 5, 30]),
+    st.sampled_from([0, 0.3]),
+)
+def test_restarts_and_late_frames_do_not_part_the_ends(
+    seed: int, starts: list[tuple[int, int, bool]], late_ms: int, delay_ms: int, loss: float
+) -> None:
+    link = Link(loss=loss, duplicate=0.5, reorder=0.6, late_ms=late_ms, delay_ms=delay_ms)
+    sim = Simulation(seed, link=link)
+    for pause, who, sends in starts:
+        sim.run(sim.exact + pause)
+        sim.ends[who].restart()
+        if sends:
+            sim.ends[who].send("hello")
+    sim.run(sim.exact + 1000)
+    sim.link = Link()
+    sim.run(sim.exact + 6000)  # less than silence_ms
+    assert [end.core.ended for end in sim.ends] == [None, None]
+    for end in sim.ends:
+        end.send("met")
+    sim.run(sim.exact + 1000)
+    assert all("met" in end.received for end in sim.ends)
+
+
 # ---- frames, goodput
 
 

@@ -22,7 +22,7 @@ _MODULES = ("_window", "_handshake", "_past", "_patience", "_reliable")
 
 
 TAG = "(sender * 0x9E3779B1 + (receiver ^ sender >> 7) * 0x85EBCA6B >> 3) & _MASK | _BITS"
-DOUBT = "return not self._handshake.confirmed or self.sender.blocked()"
+CONFIRMED = "not self._handshake.confirmed or self._patience.strange"
 SENDER = "        self.sender = Sender(self._options.queue, Rtt(ACK_MS))\n"
 RECEIVER = "        self.receiver = Receiver(self._options.window, ACK_MS, self.past.held)\n"
 
@@ -53,8 +53,15 @@ MUTANTS = {
         "_handshake", "self.due = min(self.due, max(now, self.said + _HELLO_MS))",
         "self.due = now"),
     "nobody asks until the peer is open, too": (
-        "_reliable", DOUBT, "return self.sender.blocked()"),
-    "nobody asks for credit": ("_reliable", DOUBT, "return not self._handshake.confirmed"),
+        "_reliable", CONFIRMED, "self._patience.strange"),
+    "nobody asks for credit": (
+        "_reliable", CONFIRMED + " or self.sender.blocked()", CONFIRMED),
+    "two ends may stay in different sessions": (
+        "_patience", "return self.unanswered >= _ENOUGH", "return False"),
+    "a late frame of another session ends this one": (
+        "_patience", "return self.unanswered >= _ENOUGH", "return True"),
+    "a session without a peer loses messages": (
+        "_reliable", "        if self._handshake.confirmed:\n", "        if True:\n"),
     "numbers wrap at the window": (
         "_reliable", "self.receiver.put(frame[4] | 0, frame[5], now)",
         ("self.receiver.put(self.receiver.next + (frame[4] - self.receiver.next)"
@@ -97,6 +104,8 @@ MUTANTS = {
     "what was not read takes no room": ("_reliable", "ACK_MS, self.past.held)", "ACK_MS)"),
     "room is forgotten when that was read": (
         "_reliable", "            self.receiver.released(now)\n", ""),
+    "a session that never began ends": (
+        "_handshake", "what = REPLACED if self.confirmed else OPENED", "what = REPLACED"),
     "all is said to be delivered": (
         "_past", "    if number < first:", "    if number < sent_end:"),
     "nothing is said to be sent": (

@@ -10,6 +10,7 @@ if _TYPING:
     from moat.micro.proto._options import Options
 
 _LATE_MS = const(100)  # that `expired` may be called late before that counts
+_ENOUGH = const(3)  # questions without an answer, when there are other signs as well
 
 
 class Patience:
@@ -32,7 +33,22 @@ class Patience:
 
     def revive(self, now: int) -> None:
         """Count from now on."""
-        self.heard = self._asked = now
+        self._asked = now
+        self.hear(now)
+
+    def hear(self, now: int) -> None:
+        """The peer is there."""
+        self.heard = now
+        self.strange = False  # it seems to be in another session
+        self.unanswered = 0  # questions, and messages
+
+    def estranged(self) -> bool:
+        """A frame of another session has come. True: so the peer is in that one.
+
+        The frame may just be late. Then a question in our own session is answered.
+        """
+        self.strange = True
+        return self.unanswered >= _ENOUGH
 
     def taken(self, now: int) -> None:
         """The link has taken the frame."""
@@ -77,6 +93,7 @@ class Patience:
             # We have slept. Nothing was heard of the peer because nobody has listened.
             self.heard += late
             self._asked += late
+            self.unanswered = 0
         self.limit = self._options.silence_ms
         if now - self.heard >= self.limit:
             return True
@@ -84,5 +101,6 @@ class Patience:
             if doubt:
                 self.asks += 1
             self._asked = now
+            self.unanswered += 1
             self.ping = True
         return False

@@ -87,10 +87,9 @@ class Reliable:
 
     def _open(self, now):
         handshake = self._handshake
-        window = min(self._options.window, handshake.peer_window)
         self._patience.revive(now)
         self.sender.rtt.handshake(now - handshake.said)
-        self.sender.open(window, handshake.peer_room)
+        self.sender.open(min(self._options.window, handshake.peer_window), handshake.peer_room)
         self.receiver.ack_now(now)  # the peer shall know
 
     def _lose(self, why, now):
@@ -104,7 +103,9 @@ class Reliable:
         self._fresh(now)
 
     def _reset(self, why, now):
-        self._lose(why, now)
+        if self._handshake.confirmed:
+            self._lose(why, now)
+        self._patience.fresh(now)  # nothing else was begun
         self._handshake.restart(now)
 
     def _give_up(self, exc, why, now):
@@ -182,7 +183,7 @@ class Reliable:
                     self._last_words = [self._handshake.out_tag, 0]  # the answer was lost
                 return
             if tag == self._handshake.tag or (tag != NO_TAG and self._answers(tag, now)):
-                self._patience.heard = now
+                self._patience.hear(now)
                 self._handshake.confirmed = True
                 self._session(frame, now)
             elif tag == NO_TAG:
@@ -216,6 +217,8 @@ class Reliable:
             self._last_words = [handshake.old_out_tag, 0]  # it has not heard our answer
         elif not handshake.is_open:
             handshake.hurry(now)  # the peer does not know that we have started anew
+        elif frame[0] != handshake.out_tag and self._patience.estranged():
+            self._reset("the peer is in another session", now)
 
     def _control(self, frame, now):
         what = self._handshake.receive(frame)
@@ -312,9 +315,7 @@ class Reliable:
             return frame
         if self._patience.ping:
             self._patience.ping = False
-            frame = receiver.ack(tag)
-            frame.append(0)
-            return frame
+            return receiver.ack(tag) + [0]
         if receiver.due is not None and receiver.due <= now:
             return receiver.ack(tag)
         if self._says_bye() and self._bye_at <= now:
@@ -378,7 +379,7 @@ class Reliable:
 
     def _in_doubt(self):
         """True while news of the peer are needed, and may have got lost."""
-        return not self._handshake.confirmed or self.sender.blocked()
+        return not self._handshake.confirmed or self._patience.strange or self.sender.blocked()
 
     def tick(self, now: int) -> None:
         """The time is `now`; call `next` afterwards."""
@@ -396,3 +397,4 @@ class Reliable:
                 at = sender.deadline()
                 if at is not None and now >= at:
                     sender.expire(now)
+                    patience.unanswered += 1
