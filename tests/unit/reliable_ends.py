@@ -287,6 +287,17 @@ def an_answer_to_a_farewell_that_is_lost_is_given_again(core: Any) -> None:
         assert names(b.received) == ["reset"] * persistent
 
 
+def an_answer_to_a_farewell_is_not_answered(core: Any) -> None:
+    """Not for ever, that is."""
+    for persistent in (True, False):
+        sim = opened(core, persistent=persistent, keepalive_ms=60_000, silence_ms=120_000)
+        a, b = sim.ends
+        a.core.refused(ValueError("for the test"), sim.now)
+        a.wake()
+        sim.run(sim.exact + 30_000)
+        assert a.sent_frames + b.sent_frames <= 10
+
+
 def a_persistent_end_that_closes_tells_its_end_once(core: Any) -> None:
     """And no LinkReset: there is no next session."""
     sim = opened(core, persistent=True)

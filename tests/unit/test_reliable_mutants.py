@@ -124,6 +124,9 @@ MUTANTS = {
         "_reliable", "self._bye_at = now + self.sender.rtt.rto", "self._bye_at = 1 << 40"),
     "a farewell is answered once": (
         "_reliable", "self._last_words = [handshake.old_out_tag, 0]", "pass"),
+    "farewells are answered without end": (
+        "_handshake", "            self.tag = _NOBODY\n            return [self.out_tag, end]",
+        "            return [self.out_tag, end]"),
     "no farewell while opening": (
         "_handshake", "        if self._peer:  # it may", "        if False:  # it may"),
     "a new peer of one that closes hears nothing": (

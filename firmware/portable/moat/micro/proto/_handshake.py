@@ -193,12 +193,15 @@ class Handshake:
         return [NO_TAG, _HELLO, VERSION, self._me, self._peer, self._window, room]
 
     def farewell(self, end: int) -> "list[Any] | None":
-        """Return a BYE; None when the peer cannot be in a session with us.
+        """Return a BYE that ends the session; None when the peer cannot be in one with us.
+
+        The BYE that answers it is not answered.
 
         Args:
             end: how many messages were sent.
         """
         if self.is_open:
+            self.tag = _NOBODY
             return [self.out_tag, end]
         if self._peer:  # it may have opened by what we said
             return [_tag(self._me, self._peer), 0]
