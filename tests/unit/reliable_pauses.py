@@ -8,7 +8,7 @@ from moat.micro.errors import LinkLost
 from moat.micro.proto._options import Options
 from moat.micro.proto._reliable import OPEN
 from moat.micro.testing.simulation import Link, Simulation
-from tests.unit.reliable_cases import CASES, opened
+from tests.unit.reliable_cases import CASES, opened, stream
 from tests.unit.reliable_ends import ENDS
 
 
@@ -87,6 +87,22 @@ def losses_do_not_add_up(core: Any) -> None:
         sim.link.cut = False
         sim.run(sim.exact + 200)
         assert b.received == list(range(n + 1))
+
+
+def a_little_loss_costs_little(core: Any) -> None:
+    """Of a serial line of 115200 baud: no fixed timer, no window that stands still."""
+    times = []
+    for loss in (0, 0.01):
+        link = Link(loss=loss, rate=11520, size=lambda frame: 120 if len(frame) > 5 else 20)
+        sim = opened(core, Link(rate=11520, size=link.size), window=16)
+        sim.link = link
+        a, b = sim.ends
+        start = sim.exact
+        stream(a, 1000)
+        sim.run(sim.exact + 1e6, lambda b=b: len(b.received) == 1000)
+        assert b.received == list(range(1000))
+        times.append(sim.exact - start)
+    assert times[1] < times[0] * 1.05
 
 
 def asking_for_credit_does_not_slow_the_rest(core: Any) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from moat.micro.proto._options import Options
 from moat.micro.proto._reliable import OPEN, Reliable
-from moat.micro.testing.simulation import End, Link, Simulation
-from tests.unit.reliable_cases import opened
+from moat.micro.testing.simulation import Link, Simulation
+from tests.unit.reliable_cases import opened, stream
 from tests.unit.reliable_model import constant, machine
 from tests.unit.reliable_pauses import ALL
 
@@ -67,19 +67,6 @@ def test_restarts_and_late_frames_do_not_part_the_ends(
 # ---- frames, goodput
 
 
-def stream(end: End, count: int) -> list[int]:
-    """Have `end` send so many messages as fast as it can; returns those that are left."""
-    left = list(range(count))
-
-    def more() -> None:
-        while left and end.send(left[0]) is not None:
-            del left[0]
-
-    end.on_room = more
-    end.wake()
-    return left
-
-
 def test_a_stream_needs_few_acknowledgements() -> None:
     sim = opened(None, window=16)
     a, b = sim.ends
@@ -95,22 +82,6 @@ def test_replies_carry_the_acknowledgements() -> None:
     left = stream(a, 1000)
     sim.run(sim.exact + 1e6, lambda: not left and len(a.received) == 1000)
     assert (a.sent_frames + b.sent_frames) / 1000 <= 2.1
-
-
-def test_a_little_loss_costs_little() -> None:
-    """Of a serial line of 115200 baud: no fixed timer, no window that stands still."""
-    times = []
-    for loss in (0, 0.01):
-        link = Link(loss=loss, rate=11520, size=lambda frame: 120 if len(frame) > 5 else 20)
-        sim = opened(None, link if not loss else Link(rate=11520, size=link.size), window=16)
-        sim.link = link
-        a, b = sim.ends
-        start = sim.exact
-        stream(a, 1000)
-        sim.run(1e7, lambda b=b: len(b.received) == 1000)
-        assert b.received == list(range(1000))
-        times.append(sim.exact - start)
-    assert times[1] < times[0] * 1.05
 
 
 # ---- what is not a frame

@@ -137,6 +137,33 @@ MUTANTS = {
 }  # fmt: skip
 
 
+# The faults of the reference system's ReliableMsg that a core can have: the case that is for it,
+# then how to get it.
+FAULTS = {
+    "a late duplicate after a window wrap is delivered again": (
+        "a_late_duplicate_is_not_delivered_again", *MUTANTS["numbers wrap at the window"]),
+    "a stale ack completes all outstanding sends": (
+        "an_old_acknowledgement_completes_nothing", "_window",
+        "            return False  # overtaken by a later one",
+        "            bits = 0\n            ack = self.sent_end\n            n = ack - self.first"),
+    "a peer restart drops queues": (
+        "what_a_session_has_lost_is_told", "_past",
+        "self._lost = (sender.first, sender.sent_end, sender.end)", "pass"),
+    "a peer that starts late kills the link": (
+        "a_peer_may_start_late", "_reliable",
+        "        elif self._handshake.is_open:\n            sender = self.sender",
+        "        else:\n            sender = self.sender"),
+    "acks are acked": (
+        "acknowledgements_are_not_acknowledged", "_reliable", "        elif n == 5:",
+        "        else:"),
+    "a fixed timer of a second": (
+        "losses_do_not_add_up", "_window", "self._timer + self.rtt.rto",
+        "self._timer + 1000"),
+    "nothing but a timer": (
+        "a_little_loss_costs_little", "_window", "entry.order <= limit and", "False and"),
+}  # fmt: skip
+
+
 def mutated(name: str, right: str, wrong: str) -> Callable[..., Any]:
     """Return the core with one text replaced."""
     modules = {}
@@ -178,6 +205,14 @@ def test_mutant_is_caught(what: str) -> None:
     core = mutated(*MUTANTS[what])
     with pytest.raises(Exception):  # noqa: B017, PT011 -- whatever is found
         find(core)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_caught_by_its_case(fault: str) -> None:
+    case, *mutation = FAULTS[fault]
+    ALL[case](None)
+    with pytest.raises((AssertionError, RuntimeError)):
+        ALL[case](mutated(*mutation))
 
 
 def test_two_ends_without_randomness_are_caught() -> None:
