@@ -12,12 +12,14 @@ from msgpack import packb, unpackb
 
 from moat.micro.errors import LinkReset
 from moat.micro.proto import _handshake
-from moat.micro.proto._options import MAX_WINDOW, Options
+from moat.micro.proto._options import MAX_WINDOW, OVERHEAD, Options
 from moat.micro.proto._reliable import ACK_MS, Reliable
 from moat.micro.proto._window import RTO_FIRST, RTO_MAX, RTO_MIN
 from tools.docs import blocks
 
-WIRE = Path(__file__).parents[2] / "docs" / "wire.md"
+ROOT = Path(__file__).parents[2]
+WIRE = ROOT / "docs" / "wire.md"
+RECORD = (ROOT / "docs/adr/0008-a-reliable-session.md").read_text(encoding="utf-8")
 _ALL = WIRE.read_text(encoding="utf-8")
 TEXT = _ALL.partition("## Messages: a reliable session")[2].partition("\n## ")[0]
 KINDS = {"HELLO": _handshake._HELLO, "CHALLENGE": _handshake._CHALLENGE}
@@ -134,6 +136,24 @@ def test_figures() -> None:
     assert f"{_handshake._HELLO_MS} ms, 200, 400, … {_handshake._HELLO_MAX_MS}" in TEXT
     assert (_handshake._MASK, _handshake._BITS) == (0x3FFFFFFF, 0x08080808)
     assert "`random & 3fffffff | 08080808`" in TEXT
+
+
+@pytest.mark.parametrize(
+    ("window", "count"), [(8, 1 << 64), (64, 1 << 32)], ids=["small", "large"]
+)
+def test_a_frame_is_not_much_longer_than_its_message(window: int, count: int) -> None:
+    tag, last, bitmap = 0x3FFFFFFF, count - 1, (1 << (window - 1)) - 1
+    frame = [tag, last, window, bitmap, last, "x"]
+    assert len(packb(frame)) - len(packb("x")) == OVERHEAD
+    assert f"at most {OVERHEAD} bytes longer" in RECORD
+
+
+FAULTS = re.findall(r"^\| .+ \| `(\w+)` \| (\S+) \|$", RECORD, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("test", "file"), FAULTS)
+def test_fault_has_its_test(test: str, file: str) -> None:
+    assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_table_of_frames() -> None:
