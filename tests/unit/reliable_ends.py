@@ -155,6 +155,19 @@ def an_end_that_looks_for_its_peer_keeps_what_was_not_sent(core: Any) -> None:
     assert b.received == []
 
 
+def what_was_accepted_is_for_the_first_peer_that_stays(core: Any) -> None:
+    """One has answered, and started anew before anything else was heard of it."""
+    sim = Simulation(1, link=Link(delay_ms=5), core=core)
+    a, b = sim.ends
+    a.send("kept")
+    sim.run(1000, lambda: a.core.state() == OPEN)
+    b.restart()
+    sim.clear()
+    sim.run(sim.exact + 1000)
+    assert a.received == []
+    assert b.received == ["kept"]
+
+
 def a_late_frame_of_another_session_ends_nothing(core: Any) -> None:
     sim = opened(core)
     a, b = sim.ends

@@ -51,6 +51,22 @@ def a_long_way_costs_no_repetitions(core: Any) -> None:
     assert b.core.receiver.duplicates <= 12
 
 
+def a_long_way_does_not_keep_the_ends_apart(core: Any) -> None:
+    """Frames of the old session come until the peer has heard of the new one, and answered."""
+    sim = opened(core)
+    a, b = sim.ends
+    tag = a.core._handshake.out_tag
+    sim.link.delay_ms = 1000
+    b.restart()
+    sim.run(sim.exact + 10_000, lambda: b.core.state() == OPEN)
+    for _ in range(19):
+        b.arrive([tag, 0, 8, 0, 0, "old"])
+        sim.run(sim.exact + 100)
+    sim.run(sim.exact + 200)
+    assert b.core._handshake.confirmed
+    assert [len(a.received), len(b.received)] == [1, 0]
+
+
 def a_way_that_grows_longer_costs_few_repetitions(core: Any) -> None:
     sim = opened(core)
     a, b = sim.ends

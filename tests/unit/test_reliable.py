@@ -56,7 +56,7 @@ def test_restarts_and_late_frames_do_not_part_the_ends(
             sim.ends[who].send("hello")
     sim.run(sim.exact + 1000)
     sim.link = Link()
-    sim.run(sim.exact + 6000)  # less than silence_ms
+    sim.run(sim.exact + 12_000)  # less than silence_ms
     assert [end.core.ended for end in sim.ends] == [None, None]
     for end in sim.ends:
         end.send("met")

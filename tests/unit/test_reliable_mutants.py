@@ -22,7 +22,7 @@ _MODULES = ("_window", "_handshake", "_past", "_patience", "_reliable")
 
 
 TAG = "(sender * 0x9E3779B1 + (receiver ^ sender >> 7) * 0x85EBCA6B >> 3) & _MASK | _BITS"
-CONFIRMED = "not self._handshake.confirmed or self._patience.strange"
+ESTRANGED = "return now - self.strange >= min(self._options.silence_ms >> 1, rto << 3)"
 SENDER = "        self.sender = Sender(self._options.queue, Rtt(ACK_MS))\n"
 RECEIVER = "        self.receiver = Receiver(self._options.window, ACK_MS, self.past.held)\n"
 
@@ -53,13 +53,17 @@ MUTANTS = {
         "_handshake", "self.due = min(self.due, max(now, self.said + _HELLO_MS))",
         "self.due = now"),
     "nobody asks until the peer is open, too": (
-        "_reliable", CONFIRMED, "self._patience.strange"),
+        "_reliable", "strange or not self._handshake.confirmed or", "strange or"),
     "nobody asks for credit": (
-        "_reliable", CONFIRMED + " or self.sender.blocked()", CONFIRMED),
+        "_reliable", "not self._handshake.confirmed or self.sender.blocked()",
+        "not self._handshake.confirmed"),
+    "nobody asks whether the peer is in another session": (
+        "_reliable", "return strange or not", "return not"),
     "two ends may stay in different sessions": (
-        "_patience", "return self.unanswered >= _ENOUGH", "return False"),
+        "_patience", ESTRANGED, "return False"),
     "a late frame of another session ends this one": (
-        "_patience", "return self.unanswered >= _ENOUGH", "return True"),
+        "_patience", ESTRANGED, "return True"),
+    "a long way keeps ends apart": ("_patience", ESTRANGED, "return now - self.strange >= 500"),
     "a session without a peer loses messages": (
         "_reliable", "        if self._handshake.confirmed:\n", "        if True:\n"),
     "numbers wrap at the window": (

@@ -10,7 +10,6 @@ if _TYPING:
     from moat.micro.proto._options import Options
 
 _LATE_MS = const(100)  # that `expired` may be called late before that counts
-_ENOUGH = const(3)  # questions without an answer, when there are other signs as well
 
 
 class Patience:
@@ -22,6 +21,7 @@ class Patience:
     def __init__(self, options: "Options", now: int) -> None:
         self.busy_since: "int | None" = None  # the link has not taken the last frame
         self.limit = 0  # ms of the silence that was too long
+        self.strange: "int | None" = None  # since when the peer seems to be in another session
         self._options = options
         self.fresh(now)
 
@@ -39,16 +39,16 @@ class Patience:
     def hear(self, now: int) -> None:
         """The peer is there."""
         self.heard = now
-        self.strange = False  # it seems to be in another session
-        self.unanswered = 0  # questions, and messages
+        self.strange = None
 
-    def estranged(self) -> bool:
+    def estranged(self, now: int, rto: int) -> bool:
         """A frame of another session has come. True: so the peer is in that one.
 
-        The frame may just be late. Then a question in our own session is answered.
+        The frame may just be late. Then a question in our own session is answered, meanwhile.
         """
-        self.strange = True
-        return self.unanswered >= _ENOUGH
+        if self.strange is None:
+            self.strange = now
+        return now - self.strange >= min(self._options.silence_ms >> 1, rto << 3)
 
     def taken(self, now: int) -> None:
         """The link has taken the frame."""
@@ -93,7 +93,7 @@ class Patience:
             # We have slept. Nothing was heard of the peer because nobody has listened.
             self.heard += late
             self._asked += late
-            self.unanswered = 0
+            self.strange = None
         self.limit = self._options.silence_ms
         if now - self.heard >= self.limit:
             return True
@@ -101,6 +101,5 @@ class Patience:
             if doubt:
                 self.asks += 1
             self._asked = now
-            self.unanswered += 1
             self.ping = True
         return False

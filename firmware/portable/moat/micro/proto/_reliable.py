@@ -130,9 +130,7 @@ class Reliable:
 
     def farewell(self) -> "list[Any] | None":
         """End at once; returns the frame that tells the peer, if it has to be told."""
-        frame = None
-        if self.ended is None:
-            frame = self._handshake.farewell(self.sender.end)
+        frame = self._handshake.farewell(self.sender.end) if self.ended is None else None
         self._end(LinkLost("the link has been closed on this side"))
         return frame
 
@@ -213,11 +211,12 @@ class Reliable:
         """A frame of a session that is not, or no longer, ours."""
         self.skipped += 1
         handshake = self._handshake
+        patience = self._patience
         if frame[0] == handshake.old_tag and len(frame) == 2:
             self._last_words = [handshake.old_out_tag, 0]  # it has not heard our answer
         elif not handshake.is_open:
             handshake.hurry(now)  # the peer does not know that we have started anew
-        elif frame[0] != handshake.out_tag and self._patience.estranged():
+        elif frame[0] != handshake.out_tag and patience.estranged(now, self.sender.rtt.rto):
             self._reset("the peer is in another session", now)
 
     def _control(self, frame, now):
@@ -379,7 +378,8 @@ class Reliable:
 
     def _in_doubt(self):
         """True while news of the peer are needed, and may have got lost."""
-        return not self._handshake.confirmed or self._patience.strange or self.sender.blocked()
+        strange = self._patience.strange is not None
+        return strange or not self._handshake.confirmed or self.sender.blocked()
 
     def tick(self, now: int) -> None:
         """The time is `now`; call `next` afterwards."""
@@ -397,4 +397,3 @@ class Reliable:
                 at = sender.deadline()
                 if at is not None and now >= at:
                     sender.expire(now)
-                    patience.unanswered += 1
