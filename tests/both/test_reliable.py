@@ -241,6 +241,17 @@ async def test_its_limit_leaves_room_for_what_it_adds():
         assert await s.recv() == data
 
 
+async def test_its_clock_goes_on_when_ticks_wrap():
+    a, b = ends()
+    async with b, a:
+        before = a._now()
+        a._ticks = rt.ticks_add(a._ticks, -(1 << 28))  # three days; on MicroPython ticks wrap
+        passed = a._now() - before
+        assert 1 << 28 <= passed < (1 << 28) + 60000
+        await a.send(1)
+        assert await b.recv() == 1
+
+
 async def test_silence_ends_the_session():
     a, b = lossy_pair()
     a, b = ReliableMsg(a, keepalive_ms=20, silence_ms=60), ReliableMsg(b, linger_ms=10)

@@ -118,6 +118,23 @@ def test_a_window_that_is_none_is_refused(window: int) -> None:
         Options(window=window)
 
 
+def test_a_queue_without_room_is_refused() -> None:
+    for queue in (0, -1):
+        with pytest.raises(ValueError, match="room"):
+            Options(queue=queue)
+    assert Options(queue=1).queue == 1
+    assert Options(window=5).queue == 10
+
+
+@pytest.mark.parametrize("name", ["keepalive_ms", "silence_ms", "down_ms"])
+def test_a_time_that_is_none_is_refused(name: str) -> None:
+    for ms in (0, -1):
+        times: dict[str, Any] = {name: ms}
+        with pytest.raises(ValueError, match="positive"):
+            Options(**times)
+    assert Options(linger_ms=0).linger_ms == 0
+
+
 def test_two_cores_may_have_different_windows() -> None:
     sim = Simulation(1, (Options(window=64), Options(window=1)), core=Reliable)
     a, b = sim.ends
