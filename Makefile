@@ -16,7 +16,7 @@ STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("pureli
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help boards venv build images run shell demo test check bench size clean distclean
+.PHONY: help boards venv build images run shell demo test check soak bench size clean distclean
 
 help: ## this list
 	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"
@@ -54,6 +54,9 @@ check: venv ## format, lint, spelling, types
 	@$(VENV)/codespell
 	@$(VENV)/basedpyright --pythonpath $(VENV)/python
 	@$(VENV)/basedpyright --pythonpath $(VENV)/python -p pyright-device.json --typeshedpath "$(STUBS)"
+
+soak: venv ## a million messages of the reliable protocol over a bad link; MESSAGES=… SEED=…
+	@$(VENV)/python -m tests.soak $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(SEED),--seed $(SEED))
 
 bench: venv images ## all benchmarks, or ONLY=name; results in build/bench.json
 	@$(VENV)/python -m bench.run

@@ -127,7 +127,7 @@ async def test_a_send_that_waits_is_told_that_it_was_never_sent():
             async with rt.TaskGroup() as tasks:
                 tasks.start_soon(a.send, 2)
                 await settle()
-                a._core._reset("for the test", a._now())
+                a._core._lose("for the test", a._now())
                 a._tell()
         assert caught.exc.fate == "never sent"
 
@@ -239,6 +239,17 @@ async def test_its_limit_leaves_room_for_what_it_adds():
         assert len(packb(data)) == r.limit
         await r.send(data)
         assert await s.recv() == data
+
+
+async def test_its_clock_goes_on_when_ticks_wrap():
+    a, b = ends()
+    async with b, a:
+        before = a._now()
+        a._ticks = rt.ticks_add(a._ticks, -(1 << 28))  # three days; on MicroPython ticks wrap
+        passed = a._now() - before
+        assert 1 << 28 <= passed < (1 << 28) + 60000
+        await a.send(1)
+        assert await b.recv() == 1
 
 
 async def test_silence_ends_the_session():

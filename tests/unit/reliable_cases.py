@@ -33,6 +33,19 @@ def record(end: End) -> list[Any]:
     return frames
 
 
+def stream(end: End, count: int) -> list[int]:
+    """Have `end` send so many messages as fast as it can; returns those that are left."""
+    left = list(range(count))
+
+    def more() -> None:
+        while left and end.send(left[0]) is not None:
+            del left[0]
+
+    end.on_room = more
+    end.wake()
+    return left
+
+
 def a_late_duplicate_is_not_delivered_again(core: Any) -> None:
     """Not even when the window has gone round several times."""
     sim = opened(core, window=4)
@@ -273,5 +286,5 @@ def a_replaced_link_loses_nothing(core: Any) -> None:
 CASES = {
     name: case
     for name, case in list(globals().items())
-    if getattr(case, "__module__", "") == __name__ and name not in ("opened", "record")
+    if getattr(case, "__module__", "") == __name__ and name not in ("opened", "record", "stream")
 }

@@ -106,6 +106,88 @@ def a_number_that_is_none_takes_no_memory(core: Any) -> None:
     assert a.received == []
 
 
+def parted(core: Any, **options: Any) -> Simulation:
+    """Two ends in different sessions.
+
+    `b` has started anew twice. While it answers the question whether it is new, its first hello
+    arrives, late.
+    """
+    sim = opened(core, **options)
+    a, b = sim.ends
+    b.restart()
+    first = b.core._handshake.hello()
+    b.restart()
+    sim.run(sim.exact + 1000, lambda: a.sent_frames == 1)  # the question
+    End.arrive(a, first)
+    sim.run(sim.exact + 50)
+    assert a.core.state() == b.core.state() == OPEN
+    assert a.core._handshake.tag != b.core._handshake.out_tag
+    return sim
+
+
+def ends_that_are_in_different_sessions_meet_again(core: Any) -> None:
+    for persistent in (False, True):
+        sim = parted(core, persistent=persistent)
+        a, b = sim.ends
+        a.send("old")
+        b.send("early")
+        sim.run(sim.exact + 4000)
+        assert names(a.received) == ["reset", "early"]
+        assert b.received == []  # it was in no session before
+        a.send("new")
+        sim.run(sim.exact + 100)
+        assert b.received == ["new"]
+
+
+def an_end_that_looks_for_its_peer_keeps_what_was_not_sent(core: Any) -> None:
+    sim = parted(core)
+    a, b = sim.ends
+    tag = a.core._handshake.out_tag
+    b.send("early")
+    sim.link.cut = True
+    for _ in range(10):
+        b.arrive([tag, 0, 8, 0])
+        sim.run(sim.exact + 100)
+    assert b.core.state() == OPENING
+    sim.link.cut = False
+    sim.run(sim.exact + 2000)
+    assert names(a.received) == ["reset", "early"]
+    assert b.received == []
+
+
+def what_was_accepted_is_for_the_first_peer_that_stays(core: Any) -> None:
+    """One has answered, and started anew before anything else was heard of it."""
+    sim = Simulation(1, link=Link(delay_ms=5), core=core)
+    a, b = sim.ends
+    a.send("kept")
+    sim.run(1000, lambda: a.core.state() == OPEN)
+    b.restart()
+    sim.clear()
+    sim.run(sim.exact + 1000)
+    assert a.received == []
+    assert b.received == ["kept"]
+
+
+def a_late_frame_of_another_session_ends_nothing(core: Any) -> None:
+    sim = opened(core)
+    a, b = sim.ends
+    frames = record(b)
+    b.send("old")
+    sim.run(sim.exact + 100)
+    b.restart()
+    sim.run(sim.exact + 1000)
+    a.received.clear()
+    for _ in range(20):
+        End.arrive(a, list(frames[0]))
+        sim.run(sim.exact + 300)
+    assert a.core.skipped == 20
+    assert a.received == b.received == []
+    assert a.core.sessions == 1
+    b.sent_frames = 0
+    sim.run(sim.exact + 4000)
+    assert b.sent_frames == 0  # an answer is enough
+
+
 # ---- versions
 
 
@@ -218,6 +300,17 @@ def an_answer_to_a_farewell_that_is_lost_is_given_again(core: Any) -> None:
         assert names(b.received) == ["reset"] * persistent
 
 
+def an_answer_to_a_farewell_is_not_answered(core: Any) -> None:
+    """Not for ever, that is."""
+    for persistent in (True, False):
+        sim = opened(core, persistent=persistent, keepalive_ms=60_000, silence_ms=120_000)
+        a, b = sim.ends
+        a.core.refused(ValueError("for the test"), sim.now)
+        a.wake()
+        sim.run(sim.exact + 30_000)
+        assert a.sent_frames + b.sent_frames <= 10
+
+
 def a_persistent_end_that_closes_tells_its_end_once(core: Any) -> None:
     """And no LinkReset: there is no next session."""
     sim = opened(core, persistent=True)
@@ -284,5 +377,6 @@ def an_end_is_raised_as_a_new_error_each_time(core: Any) -> None:
 ENDS = {
     name: case
     for name, case in list(globals().items())
-    if getattr(case, "__module__", "") == __name__ and name not in ("close", "names", "hello")
+    if getattr(case, "__module__", "") == __name__
+    and name not in ("close", "names", "hello", "parted")
 }

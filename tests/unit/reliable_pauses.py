@@ -8,7 +8,7 @@ from moat.micro.errors import LinkLost
 from moat.micro.proto._options import Options
 from moat.micro.proto._reliable import OPEN
 from moat.micro.testing.simulation import Link, Simulation
-from tests.unit.reliable_cases import CASES, opened
+from tests.unit.reliable_cases import CASES, opened, stream
 from tests.unit.reliable_ends import ENDS
 
 
@@ -51,6 +51,22 @@ def a_long_way_costs_no_repetitions(core: Any) -> None:
     assert b.core.receiver.duplicates <= 12
 
 
+def a_long_way_does_not_keep_the_ends_apart(core: Any) -> None:
+    """Frames of the old session come until the peer has heard of the new one, and answered."""
+    sim = opened(core)
+    a, b = sim.ends
+    tag = a.core._handshake.out_tag
+    sim.link.delay_ms = 1000
+    b.restart()
+    sim.run(sim.exact + 10_000, lambda: b.core.state() == OPEN)
+    for _ in range(19):
+        b.arrive([tag, 0, 8, 0, 0, "old"])
+        sim.run(sim.exact + 100)
+    sim.run(sim.exact + 200)
+    assert b.core._handshake.confirmed
+    assert [len(a.received), len(b.received)] == [1, 0]
+
+
 def a_way_that_grows_longer_costs_few_repetitions(core: Any) -> None:
     sim = opened(core)
     a, b = sim.ends
@@ -87,6 +103,22 @@ def losses_do_not_add_up(core: Any) -> None:
         sim.link.cut = False
         sim.run(sim.exact + 200)
         assert b.received == list(range(n + 1))
+
+
+def a_little_loss_costs_little(core: Any) -> None:
+    """Of a serial line of 115200 baud: no fixed timer, no window that stands still."""
+    times = []
+    for loss in (0, 0.01):
+        link = Link(loss=loss, rate=11520, size=lambda frame: 120 if len(frame) > 5 else 20)
+        sim = opened(core, Link(rate=11520, size=link.size), window=16)
+        sim.link = link
+        a, b = sim.ends
+        start = sim.exact
+        stream(a, 1000)
+        sim.run(sim.exact + 1e6, lambda b=b: len(b.received) == 1000)
+        assert b.received == list(range(1000))
+        times.append(sim.exact - start)
+    assert times[1] < times[0] * 1.05
 
 
 def asking_for_credit_does_not_slow_the_rest(core: Any) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from moat.micro.proto._options import Options
 from moat.micro.proto._reliable import OPEN, Reliable
-from moat.micro.testing.simulation import End, Link, Simulation
-from tests.unit.reliable_cases import opened
+from moat.micro.testing.simulation import Link, Simulation
+from tests.unit.reliable_cases import opened, stream
 from tests.unit.reliable_model import constant, machine
 from tests.unit.reliable_pauses import ALL
 
@@ -29,20 +29,42 @@ def test_case(case: str) -> None:
     ALL[case](None)
 
 
+restarts = st.lists(
+    st.tuples(st.sampled_from([0, 1, 5, 10, 50, 100, 300]), st.integers(0, 1), st.booleans()),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    st.integers(0, 2**16),
+    restarts,
+    st.sampled_from([20, 100, 400, 900]),
+    st.sampled_from([1, 5, 30]),
+    st.sampled_from([0, 0.3]),
+)
+def test_restarts_and_late_frames_do_not_part_the_ends(
+    seed: int, starts: list[tuple[int, int, bool]], late_ms: int, delay_ms: int, loss: float
+) -> None:
+    link = Link(loss=loss, duplicate=0.5, reorder=0.6, late_ms=late_ms, delay_ms=delay_ms)
+    sim = Simulation(seed, link=link)
+    for pause, who, sends in starts:
+        sim.run(sim.exact + pause)
+        sim.ends[who].restart()
+        if sends:
+            sim.ends[who].send("hello")
+    sim.run(sim.exact + 1000)
+    sim.link = Link()
+    sim.run(sim.exact + 12_000)  # less than silence_ms
+    assert [end.core.ended for end in sim.ends] == [None, None]
+    for end in sim.ends:
+        end.send("met")
+    sim.run(sim.exact + 1000)
+    assert all("met" in end.received for end in sim.ends)
+
+
 # ---- frames, goodput
-
-
-def stream(end: End, count: int) -> list[int]:
-    """Have `end` send so many messages as fast as it can; returns those that are left."""
-    left = list(range(count))
-
-    def more() -> None:
-        while left and end.send(left[0]) is not None:
-            del left[0]
-
-    end.on_room = more
-    end.wake()
-    return left
 
 
 def test_a_stream_needs_few_acknowledgements() -> None:
@@ -60,22 +82,6 @@ def test_replies_carry_the_acknowledgements() -> None:
     left = stream(a, 1000)
     sim.run(sim.exact + 1e6, lambda: not left and len(a.received) == 1000)
     assert (a.sent_frames + b.sent_frames) / 1000 <= 2.1
-
-
-def test_a_little_loss_costs_little() -> None:
-    """Of a serial line of 115200 baud: no fixed timer, no window that stands still."""
-    times = []
-    for loss in (0, 0.01):
-        link = Link(loss=loss, rate=11520, size=lambda frame: 120 if len(frame) > 5 else 20)
-        sim = opened(None, link if not loss else Link(rate=11520, size=link.size), window=16)
-        sim.link = link
-        a, b = sim.ends
-        start = sim.exact
-        stream(a, 1000)
-        sim.run(1e7, lambda b=b: len(b.received) == 1000)
-        assert b.received == list(range(1000))
-        times.append(sim.exact - start)
-    assert times[1] < times[0] * 1.05
 
 
 # ---- what is not a frame
@@ -110,6 +116,23 @@ def test_junk_never_raises(frames: list[tuple[Any, bool]]) -> None:
 def test_a_window_that_is_none_is_refused(window: int) -> None:
     with pytest.raises(ValueError, match="1 to 64"):
         Options(window=window)
+
+
+def test_a_queue_without_room_is_refused() -> None:
+    for queue in (0, -1):
+        with pytest.raises(ValueError, match="room"):
+            Options(queue=queue)
+    assert Options(queue=1).queue == 1
+    assert Options(window=5).queue == 10
+
+
+@pytest.mark.parametrize("name", ["keepalive_ms", "silence_ms", "down_ms"])
+def test_a_time_that_is_none_is_refused(name: str) -> None:
+    for ms in (0, -1):
+        times: dict[str, Any] = {name: ms}
+        with pytest.raises(ValueError, match="positive"):
+            Options(**times)
+    assert Options(linger_ms=0).linger_ms == 0
 
 
 def test_two_cores_may_have_different_windows() -> None:

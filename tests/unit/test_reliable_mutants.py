@@ -22,7 +22,7 @@ _MODULES = ("_window", "_handshake", "_past", "_patience", "_reliable")
 
 
 TAG = "(sender * 0x9E3779B1 + (receiver ^ sender >> 7) * 0x85EBCA6B >> 3) & _MASK | _BITS"
-DOUBT = "return not self._handshake.confirmed or self.sender.blocked()"
+ESTRANGED = "return now - self.strange >= min(self._options.silence_ms >> 1, rto << 3)"
 SENDER = "        self.sender = Sender(self._options.queue, Rtt(ACK_MS))\n"
 RECEIVER = "        self.receiver = Receiver(self._options.window, ACK_MS, self.past.held)\n"
 
@@ -53,8 +53,19 @@ MUTANTS = {
         "_handshake", "self.due = min(self.due, max(now, self.said + _HELLO_MS))",
         "self.due = now"),
     "nobody asks until the peer is open, too": (
-        "_reliable", DOUBT, "return self.sender.blocked()"),
-    "nobody asks for credit": ("_reliable", DOUBT, "return not self._handshake.confirmed"),
+        "_reliable", "strange or not self._handshake.confirmed or", "strange or"),
+    "nobody asks for credit": (
+        "_reliable", "not self._handshake.confirmed or self.sender.blocked()",
+        "not self._handshake.confirmed"),
+    "nobody asks whether the peer is in another session": (
+        "_reliable", "return strange or not", "return not"),
+    "two ends may stay in different sessions": (
+        "_patience", ESTRANGED, "return False"),
+    "a late frame of another session ends this one": (
+        "_patience", ESTRANGED, "return True"),
+    "a long way keeps ends apart": ("_patience", ESTRANGED, "return now - self.strange >= 500"),
+    "a session without a peer loses messages": (
+        "_reliable", "        if self._handshake.confirmed:\n", "        if True:\n"),
     "numbers wrap at the window": (
         "_reliable", "self.receiver.put(frame[4] | 0, frame[5], now)",
         ("self.receiver.put(self.receiver.next + (frame[4] - self.receiver.next)"
@@ -97,6 +108,8 @@ MUTANTS = {
     "what was not read takes no room": ("_reliable", "ACK_MS, self.past.held)", "ACK_MS)"),
     "room is forgotten when that was read": (
         "_reliable", "            self.receiver.released(now)\n", ""),
+    "a session that never began ends": (
+        "_handshake", "what = REPLACED if self.confirmed else OPENED", "what = REPLACED"),
     "all is said to be delivered": (
         "_past", "    if number < first:", "    if number < sent_end:"),
     "nothing is said to be sent": (
@@ -115,6 +128,9 @@ MUTANTS = {
         "_reliable", "self._bye_at = now + self.sender.rtt.rto", "self._bye_at = 1 << 40"),
     "a farewell is answered once": (
         "_reliable", "self._last_words = [handshake.old_out_tag, 0]", "pass"),
+    "farewells are answered without end": (
+        "_handshake", "            self.tag = _NOBODY\n            return [self.out_tag, end]",
+        "            return [self.out_tag, end]"),
     "no farewell while opening": (
         "_handshake", "        if self._peer:  # it may", "        if False:  # it may"),
     "a new peer of one that closes hears nothing": (
@@ -122,6 +138,33 @@ MUTANTS = {
     "closing is not for good": (
         "_reliable", "            self._end(LinkLost(why))\n            return\n",
         "            pass\n"),
+}  # fmt: skip
+
+
+# The faults of the reference system's ReliableMsg that a core can have: the case that is for it,
+# then how to get it.
+FAULTS = {
+    "a late duplicate after a window wrap is delivered again": (
+        "a_late_duplicate_is_not_delivered_again", *MUTANTS["numbers wrap at the window"]),
+    "a stale ack completes all outstanding sends": (
+        "an_old_acknowledgement_completes_nothing", "_window",
+        "            return False  # overtaken by a later one",
+        "            bits = 0\n            ack = self.sent_end\n            n = ack - self.first"),
+    "a peer restart drops queues": (
+        "what_a_session_has_lost_is_told", "_past",
+        "self._lost = (sender.first, sender.sent_end, sender.end)", "pass"),
+    "a peer that starts late kills the link": (
+        "a_peer_may_start_late", "_reliable",
+        "        elif self._handshake.is_open:\n            sender = self.sender",
+        "        else:\n            sender = self.sender"),
+    "acks are acked": (
+        "acknowledgements_are_not_acknowledged", "_reliable", "        elif n == 5:",
+        "        else:"),
+    "a fixed timer of a second": (
+        "losses_do_not_add_up", "_window", "self._timer + self.rtt.rto",
+        "self._timer + 1000"),
+    "nothing but a timer": (
+        "a_little_loss_costs_little", "_window", "entry.order <= limit and", "False and"),
 }  # fmt: skip
 
 
@@ -166,6 +209,14 @@ def test_mutant_is_caught(what: str) -> None:
     core = mutated(*MUTANTS[what])
     with pytest.raises(Exception):  # noqa: B017, PT011 -- whatever is found
         find(core)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_is_caught_by_its_case(fault: str) -> None:
+    case, *mutation = FAULTS[fault]
+    ALL[case](None)
+    with pytest.raises((AssertionError, RuntimeError)):
+        ALL[case](mutated(*mutation))
 
 
 def test_two_ends_without_randomness_are_caught() -> None:

@@ -202,6 +202,7 @@ class Simulation:
         self.random = Random(seed)
         self.link = link or Link()
         self.exact = 0.0
+        self.lost = self.doubled = self.late = 0  # frames
         self.numbers = count()
         self._work_at, self._work = 0.0, 0
         self._events: list[tuple[float, int, Callable[[Any], None], Any]] = []
@@ -224,10 +225,13 @@ class Simulation:
     def carry(self, to: End, frame: Any, line_ms: float) -> None:
         """Take a frame to the other end, or lose it."""
         link, random = self.link, self.random
-        for _ in range(1 + (random.random() < link.duplicate)):
+        for again in range(1 + (random.random() < link.duplicate)):
+            self.doubled += again
             if link.cut or random.random() < link.loss:
+                self.lost += 1
                 continue
             late = random.random() * link.late_ms if random.random() < link.reorder else 0
+            self.late += late > 0
             self.at(self.exact + line_ms + link.delay_ms + late, to.arrive, deepcopy(frame))
 
     def clear(self) -> None:

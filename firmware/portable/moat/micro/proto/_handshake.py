@@ -19,7 +19,11 @@ sees its own nonce, or the tag, in a frame: then the peer has answered to what w
 An end that is open and gets a HELLO from elsewhere cannot know whether the peer has started
 anew or the HELLO is an old one. It asks, with a fresh nonce. Only a peer that is opening takes
 a challenge; its first frame with the new tag is the proof. Whoever has opened says so with such
-a frame, and asks for an answer until he gets one (`confirmed`).
+a frame, and asks for an answer until he gets one (`confirmed`). Until then nothing is sent or
+received in the session, so its end is no loss.
+
+Frames that are very late may still take the two ends to different sessions. Each of them then
+sees frames of the other one, and gets no answers in its own: that one it gives up.
 """
 
 from moat.micro.const import const
@@ -92,10 +96,11 @@ class Handshake:
                 self._open(self._me, self._peer)
                 return OPENED
         elif self._next_me and tag == _tag(self._challenged, self._next_me):
+            what = REPLACED if self.confirmed else OPENED
             self.old_tag = self.tag
             self.old_out_tag = self.out_tag
             self._open(self._next_me, self._challenged)
-            return REPLACED
+            return what
         return NOTHING
 
     def receive(self, frame: "Any") -> int:
@@ -188,12 +193,15 @@ class Handshake:
         return [NO_TAG, _HELLO, VERSION, self._me, self._peer, self._window, room]
 
     def farewell(self, end: int) -> "list[Any] | None":
-        """Return a BYE; None when the peer cannot be in a session with us.
+        """Return a BYE that ends the session; None when the peer cannot be in one with us.
+
+        The BYE that answers it is not answered.
 
         Args:
             end: how many messages were sent.
         """
         if self.is_open:
+            self.tag = _NOBODY
             return [self.out_tag, end]
         if self._peer:  # it may have opened by what we said
             return [_tag(self._me, self._peer), 0]

@@ -21,6 +21,7 @@ class Patience:
     def __init__(self, options: "Options", now: int) -> None:
         self.busy_since: "int | None" = None  # the link has not taken the last frame
         self.limit = 0  # ms of the silence that was too long
+        self.strange: "int | None" = None  # since when the peer seems to be in another session
         self._options = options
         self.fresh(now)
 
@@ -32,7 +33,22 @@ class Patience:
 
     def revive(self, now: int) -> None:
         """Count from now on."""
-        self.heard = self._asked = now
+        self._asked = now
+        self.hear(now)
+
+    def hear(self, now: int) -> None:
+        """The peer is there."""
+        self.heard = now
+        self.strange = None
+
+    def estranged(self, now: int, rto: int) -> bool:
+        """A frame of another session has come. True: so the peer is in that one.
+
+        The frame may just be late. Then a question in our own session is answered, meanwhile.
+        """
+        if self.strange is None:
+            self.strange = now
+        return now - self.strange >= min(self._options.silence_ms >> 1, rto << 3)
 
     def taken(self, now: int) -> None:
         """The link has taken the frame."""
@@ -77,6 +93,7 @@ class Patience:
             # We have slept. Nothing was heard of the peer because nobody has listened.
             self.heard += late
             self._asked += late
+            self.strange = None
         self.limit = self._options.silence_ms
         if now - self.heard >= self.limit:
             return True

@@ -87,10 +87,9 @@ class Reliable:
 
     def _open(self, now):
         handshake = self._handshake
-        window = min(self._options.window, handshake.peer_window)
         self._patience.revive(now)
         self.sender.rtt.handshake(now - handshake.said)
-        self.sender.open(window, handshake.peer_room)
+        self.sender.open(min(self._options.window, handshake.peer_window), handshake.peer_room)
         self.receiver.ack_now(now)  # the peer shall know
 
     def _lose(self, why, now):
@@ -104,7 +103,9 @@ class Reliable:
         self._fresh(now)
 
     def _reset(self, why, now):
-        self._lose(why, now)
+        if self._handshake.confirmed:
+            self._lose(why, now)
+        self._patience.fresh(now)  # nothing else was begun
         self._handshake.restart(now)
 
     def _give_up(self, exc, why, now):
@@ -129,9 +130,7 @@ class Reliable:
 
     def farewell(self) -> "list[Any] | None":
         """End at once; returns the frame that tells the peer, if it has to be told."""
-        frame = None
-        if self.ended is None:
-            frame = self._handshake.farewell(self.sender.end)
+        frame = self._handshake.farewell(self.sender.end) if self.ended is None else None
         self._end(LinkLost("the link has been closed on this side"))
         return frame
 
@@ -182,7 +181,7 @@ class Reliable:
                     self._last_words = [self._handshake.out_tag, 0]  # the answer was lost
                 return
             if tag == self._handshake.tag or (tag != NO_TAG and self._answers(tag, now)):
-                self._patience.heard = now
+                self._patience.hear(now)
                 self._handshake.confirmed = True
                 self._session(frame, now)
             elif tag == NO_TAG:
@@ -212,10 +211,13 @@ class Reliable:
         """A frame of a session that is not, or no longer, ours."""
         self.skipped += 1
         handshake = self._handshake
+        patience = self._patience
         if frame[0] == handshake.old_tag and len(frame) == 2:
             self._last_words = [handshake.old_out_tag, 0]  # it has not heard our answer
         elif not handshake.is_open:
             handshake.hurry(now)  # the peer does not know that we have started anew
+        elif frame[0] != handshake.out_tag and patience.estranged(now, self.sender.rtt.rto):
+            self._reset("the peer is in another session", now)
 
     def _control(self, frame, now):
         what = self._handshake.receive(frame)
@@ -312,9 +314,7 @@ class Reliable:
             return frame
         if self._patience.ping:
             self._patience.ping = False
-            frame = receiver.ack(tag)
-            frame.append(0)
-            return frame
+            return receiver.ack(tag) + [0]
         if receiver.due is not None and receiver.due <= now:
             return receiver.ack(tag)
         if self._says_bye() and self._bye_at <= now:
@@ -378,7 +378,8 @@ class Reliable:
 
     def _in_doubt(self):
         """True while news of the peer are needed, and may have got lost."""
-        return not self._handshake.confirmed or self.sender.blocked()
+        strange = self._patience.strange is not None
+        return strange or not self._handshake.confirmed or self.sender.blocked()
 
     def tick(self, now: int) -> None:
         """The time is `now`; call `next` afterwards."""
