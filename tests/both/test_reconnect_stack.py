@@ -6,7 +6,7 @@ from _helpers import settle, until
 
 from moat.micro import rt
 from moat.micro.cmd.msg import CmdMsg
-from moat.micro.errors import LinkReset
+from moat.micro.errors import CallUnknownError, LostCallError
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.proto.reconnect import ReconnectBuf
 from moat.micro.proto.reliable import ReliableMsg
@@ -71,7 +71,7 @@ async def test_without_a_reliable_layer_calls_in_flight_end_as_unknown():
             tg.start_soon(ends_with_reset, log, cmd)
             await settle()
             cable.cut()
-        assert log == [LinkReset]
+        assert log == [CallUnknownError]
         await cmd.ready()
         assert await cmd.call(["app", "add"], 1) == 3
 
@@ -79,5 +79,5 @@ async def test_without_a_reliable_layer_calls_in_flight_end_as_unknown():
 async def ends_with_reset(log, cmd):
     try:
         await cmd.call(["app", "wait"])
-    except LinkReset as exc:
+    except LostCallError as exc:
         log.append(type(exc))

@@ -159,7 +159,7 @@ async def test_bad_input_costs_no_memory(raw: Raw) -> None:
     await misbehave(2 * len(nonsense))  # what is set up on first use, what is kept of the text
     before = await free()
     await misbehave(200)
-    assert await free() > before - 1024
+    assert await free() > before - 2048  # buffers come and go; 16 bytes each would be more
 
 
 async def test_another_version_is_refused_and_the_next_host_welcome(raw: Raw) -> None:
@@ -193,7 +193,7 @@ async def test_a_device_that_dies_ends_the_call_and_says_how(
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(die)
-            with pytest.raises(LinkLost, match="has ended by signal 9"):
+            with pytest.raises(CallUnknownError, match="has ended by signal 9"):
                 await dev.run.start("p")
         with pytest.raises(LinkLost, match="has ended by signal 9"):
             await dev.sys.ping()
@@ -203,7 +203,7 @@ async def test_a_device_that_ends_by_itself_ends_the_call(device_folder: Path) -
     write_files(device_folder, {"main.py": ENDS})
     async with connect(link_in("unix", device_folder)) as dev:
         await dev.run.put(0, WAITS)
-        with pytest.raises(LinkLost, match="closed the link"):
+        with pytest.raises(CallUnknownError, match="closed the link"):
             await dev.run.start("p")
 
 

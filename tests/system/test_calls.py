@@ -7,6 +7,7 @@ import re
 import anyio
 import pytest
 
+from moat.micro.cmd._wire import VERSION as PROTOCOL
 from moat.micro.device import Device
 from moat.micro.errors import (
     ArgumentError,
@@ -57,7 +58,7 @@ async def test_dir_lists_commands_streams_and_sub_levels(dev: Device) -> None:
     assert {"sys", "run", "probe"} <= set(root["d"])
     probe = await dev.probe.dir_()
     assert {"add", "wait", "dir_"} <= set(probe["c"])
-    assert probe["s"] == ["count", "on"]
+    assert probe["s"] == ["count", "on", "sum"]
     assert probe["d"] == ["lamps"]
 
 
@@ -135,7 +136,7 @@ async def test_info_tells_what_the_device_is(device: Device, target: str) -> Non
     info = await device.sys.info()
     platform, board = BOARDS[target]
     assert info["moat"] == VERSION
-    assert info["protocol"] == 1
+    assert info["protocol"] == PROTOCOL
     assert re.fullmatch(r"1\.\d+\.\d+", info["micropython"])
     assert info["platform"] == platform
     assert board in info["board"]
