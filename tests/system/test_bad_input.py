@@ -25,7 +25,7 @@ from moat.micro.cmd._wire import (
     VERSION,
 )  # fmt: skip
 from moat.micro.device import connect
-from moat.micro.errors import ArgumentError, LinkLost, NotFoundError
+from moat.micro.errors import ArgumentError, CallUnknownError, LinkLost, NotFoundError
 from moat.micro.net.process import ProcessLink
 from moat.micro.testing.console import Console
 from tests.system.raw import OWN, Raw, message

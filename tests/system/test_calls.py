@@ -162,17 +162,18 @@ async def test_many_calls_at_once_all_get_their_own_result(dev: Device) -> None:
 
 
 async def test_more_calls_than_the_device_serves_are_refused(
-    dev: Device, console: Console
+    dev: Device, console: Console, target: str
 ) -> None:
+    served = 100 if is_process(target) else 16
     async with anyio.create_task_group() as tasks:
-        for i in range(16):
+        for i in range(served):
             tasks.start_soon(_wait, dev, i)
-        for i in range(16):
+        for i in range(served):
             await console.expect(f"<{i} begins>")
         with pytest.raises(BusyError):
             await dev.sys.ping()
         tasks.cancel_scope.cancel()
-    await console.expect("<15 ends>")
+    await console.expect(f"<{served - 1} ends>")
     assert await dev.probe.running() == 0
 
 
