@@ -17,10 +17,12 @@ import asyncio
 from asyncio import Event, Lock, core, sleep_ms
 from time import ticks_add, ticks_diff, ticks_ms
 
+from _port import image as IMAGE  # noqa: N812 -- the hash of what is frozen; None on the host
+
 __all__ = (
-    "CancelScope", "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError",
-    "asynccontextmanager", "grace_ms", "is_coroutine", "random_bits", "run", "sleep_ms",
-    "ticks_add", "ticks_diff", "ticks_ms", "timeout_ms",
+    "IMAGE", "CancelScope", "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup",
+    "TimeoutError", "asynccontextmanager", "grace_ms", "is_coroutine", "random_bits", "run",
+    "sleep_ms", "ticks_add", "ticks_diff", "ticks_ms", "timeout_ms",
 )  # fmt: skip
 
 TimeoutError = asyncio.TimeoutError  # not an OSError, as it is on the host
