@@ -9,7 +9,7 @@ import click
 from moat.micro.version import VERSION
 
 # One module a command; its docstring is the help. Imported when it is used.
-_COMMANDS = ("call", "ls", "run")
+_COMMANDS = ("call", "info", "log", "ls", "reset", "run")
 
 
 class _Lazy(click.Group):
