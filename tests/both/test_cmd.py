@@ -197,7 +197,11 @@ async def test_a_side_without_commands_says_so():
 
 async def test_a_directory_lists_itself():
     async with linked() as (near, _):
-        assert await near.call(["dir_"]) == {"c": ["dir_"], "s": [], "d": ["app", "sub"]}
+        assert await near.call(["dir_"]) == {
+            "c": ["dir_", "doc_"],
+            "s": [],
+            "d": ["app", "sub"],
+        }
         here = await near.call(["sub", "app", "dir_"])
         assert here["s"] == ["bad", "count"]
         assert "add" in here["c"]
