@@ -10,6 +10,9 @@ from hypothesis import settings
 _BUILD = Path(__file__).parents[1] / "build"
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(_BUILD / "hypothesis"))
 
+# Not the user's own: what a test puts there is not for another one to find.
+os.environ["XDG_CACHE_HOME"] = str(_BUILD / "cache")
+
 # No deadline: a slow machine is not a failure. In CI a run must be repeatable.
 settings.register_profile("dev", deadline=None)
 settings.register_profile(

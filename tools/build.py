@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from moat.micro.boards import Board, load
-from tools import fetch, setup
+from tools import fetch, image, setup
 from tools.common import ROOT, ToolError, build_dir, lock, main, run, say, shown
 
 __all__ = ("build", "mpy_cross")
@@ -46,7 +46,8 @@ def build(board: Board) -> Path:
             return board.image_path
         state.drop_stale()
         began = time.monotonic()
-        _make(source / "ports" / board.port, out, _variables(board, source, out), source, cross)
+        values = _variables(board, source, out)
+        _make(source / "ports" / board.port, out, values, source, cross)
         if not board.image_path.is_file():
             raise ToolError(f"{board.name}: the build made no {shown(board.image_path)}")
         state.save()
@@ -72,7 +73,7 @@ def _variables(board: Board, source: Path, out: Path) -> dict[str, str]:
     libs.mkdir(exist_ok=True)
     (libs / "README.md").touch()
     values = {
-        "FROZEN_MANIFEST": str(board.folder / "manifest.py"),
+        "FROZEN_MANIFEST": str(image.prepare(board, source, out)),
         "MPY_LIB_DIR": str(libs),
         "USER_C_MODULES": str(ROOT / "firmware" / "native"),
     }
@@ -143,6 +144,7 @@ class _State:
         self.parts = {
             "config": _digest(facts, str(source), _compiler(board)),
             "manifest": _digest(manifests),
+            "image": _digest([image.COLLECTOR, Path(image.__file__)]),
             "names": _digest((), *(str(p) for p in sources if p.suffix == ".py")),
             "times": _digest((), *(f"{p} {p.stat().st_mtime_ns}" for p in sources)),
         }
@@ -156,7 +158,8 @@ class _State:
 
     def is_current(self) -> bool:
         """Whether the image is there and was built from exactly this."""
-        return not self.given and self.image.is_file() and self._saved() == self.parts
+        is_made = self.image.is_file() and (self.out / "commands.json").is_file()
+        return not self.given and is_made and self._saved() == self.parts
 
     def drop_stale(self) -> None:
         """Remove what would wrongly be kept."""

@@ -183,7 +183,7 @@ async def test_what_does_not_run_is_ready_and_takes_no_harm():
 async def test_dir_of_an_app_that_is_down_has_what_it_answers():
     async with build(one("Fails")) as root:
         here = await call(root, ["a", "dir_"])
-        assert here == {"c": ["dir_", "rdy_", "stp_", "upd_"], "s": [], "d": []}
+        assert here == {"c": ["dir_", "doc_", "rdy_", "stp_", "upd_"], "s": [], "d": []}
         assert (await call(root, ["dir_"]))["d"] == ["a"]
 
 

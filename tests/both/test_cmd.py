@@ -197,7 +197,7 @@ async def test_a_side_without_commands_says_so():
 
 async def test_a_directory_lists_itself():
     async with linked() as (near, _):
-        everywhere = ["dir_", "rdy_", "stp_", "upd_"]
+        everywhere = ["dir_", "doc_", "rdy_", "stp_", "upd_"]
         assert await near.call(["dir_"]) == {"c": everywhere, "s": [], "d": ["app", "sub"]}
         here = await near.call(["sub", "app", "dir_"])
         assert here["s"] == ["bad", "count", "deaf", "sum"]

@@ -21,7 +21,7 @@ async def test_the_letters_of_a_string_lead_from_level_to_level():
             ("sanix", "'nix' in 'sa'", ("add", "echo")),
             ("q", "'q'", ("a, s",)),
             ("sx", "'x' in 's'", ("x, a, dir_",)),
-            ("qadd", "'qadd'", ("a, dir_, rdy_, s",)),
+            ("qadd", "'qadd'", ("a, dir_, doc_, rdy_, s",)),
         ):
             with raises(NotFoundError) as info:
                 await near.call(path)

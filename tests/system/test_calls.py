@@ -18,6 +18,7 @@ from moat.micro.errors import (
 )
 from moat.micro.testing.console import Console
 from moat.micro.version import VERSION
+from tests.system.support import is_process
 
 BOARDS = {
     "unix": ("linux", "linux"),

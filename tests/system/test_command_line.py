@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,6 +63,54 @@ def test_ls_shows_the_tree(folder: Path):
         assert f"─ {name}\n" in done.stdout
 
 
+def test_ls_l_tells_what_commands_do(folder: Path):
+    done = moat_sat(folder, "ls", "-l", "sys")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [re.split("  +", line.strip()) for line in done.stdout.splitlines()]
+    assert ["ping", "m=None", "Return `m`."] in rows
+    assert ["log ~", "level='info'"] in [row[:2] for row in rows]
+
+
+def test_ls_l_shows_sub_levels_and_says_what_it_does_not_know(folder: Path):
+    (folder / "app/bad.py").write_text("1 / 0\n")
+    done = moat_sat(folder, "ls", "-l")
+    assert done.returncode == 0
+    rows = [re.split("  +", line.strip()) for line in done.stdout.splitlines()]
+    assert ["sys.ping", "m=None", "Return `m`."] in rows
+    assert ["sys", "About the device itself."] in rows
+    assert ["probe.count ~", "?"] in rows
+    assert ["probe.lamps.1.number", "?"] in rows
+    assert any("ZeroDivisionError" in row[-1] for row in rows if row[0] == "bad")
+    assert "(app.probe:App): its source is not frozen" in done.stderr
+
+
+def test_info_is_a_table(folder: Path):
+    done = moat_sat(folder, "info")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert rows["platform"].strip() == "linux"
+    assert int(rows["mem_free"].replace(",", "")) > 50_000
+
+
+@pytest.mark.parametrize("options", [[], ["--hard"]])
+def test_reset_waits_for_the_reply(folder: Path, options: list[str]):
+    done = moat_sat(folder, "reset", *options)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_log_shows_records_as_they_come(folder: Path):
+    (folder / "main.py").write_text("from moat.micro import log\nlog.warning('hot: %d', 3)\n")
+    with subprocess.Popen(
+        command("log", "--level", "warning"), cwd=folder, stdout=PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        line = process.stdout.readline()
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d warning: hot: 3\n", line)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait() == 130
+
+
 def test_run_shows_what_a_program_prints(folder: Path):
     (folder / "p.py").write_text("async def main():\n    print('hello')\n")
     done = moat_sat(folder, "run", "p.py")
@@ -78,6 +127,8 @@ def test_run_shows_what_a_program_prints(folder: Path):
         (["ls"], "/dev/nowhere", "/dev/nowhere: No such file or directory"),
         (["ls"], "process:sh -c 'echo one >&2; echo two >&2; exit 5'", "status 5: one; two"),
         (["ls"], None, "name it with -d"),
+        (["reset", "--bootloader"], "emu:unix", "no boot loader"),
+        (["reset", "--bootloader", "--hard"], "emu:unix", "which one?"),
     ],
 )
 def test_an_error_is_one_line(folder: Path, args: list[str], device: str | None, says: str):

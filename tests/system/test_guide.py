@@ -71,8 +71,8 @@ def test_readme_shell() -> None:
 def test_every_example_is_run_here() -> None:
     assert len(blocks(README)) == 2
     assert len(blocks(GUIDE)) == 7
-    assert len(blocks(COMMANDS)) == 2
-    for file, n in ((README, 2), (GUIDE, 7), (COMMANDS, 2)):
+    assert len(blocks(COMMANDS)) == 3
+    for file, n in ((README, 2), (GUIDE, 7), (COMMANDS, 3)):
         assert len(re.findall(r"^```\w", file.read_text(), re.MULTILINE)) == n
 
 

@@ -28,6 +28,7 @@ BAD = {
     "mcu must be a string": ('"M"', "1"),
     "flash is 'x', not one of: run": ('flash = "run"', 'flash = "x"'),
     "colour is not known": ("[build.make]", 'colour = "red"\n[build.make]'),
+    "docs must be true or false": ('flash = "run"', 'flash = "run"\ndocs = 1'),
     "needs must be a list of tables": ("needs = [", "needs = [1, "),
     r"needs\[1\]\.package is missing": (', package = "y"', ""),
     r"needs\[1\]\.size is not known": ('tool = "x"', 'tool = "x", size = 1'),
@@ -63,6 +64,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert board.needs == (Need("cc", "gcc libc6-dev", "crt1.o"), Need("x", "y"))
     assert board.build == {"A": "1"}
     assert board.folder == tmp_path / "some"
+    assert not board.docs
+    assert boards.parse(write(tmp_path, "docs = true\n" + GOOD, "other")).docs
 
 
 def test_image_is_in_the_build_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

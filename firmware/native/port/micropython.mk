@@ -3,7 +3,7 @@
 PORT_MOD_DIR := $(USERMOD_DIR)
 comma := ,
 SRC_USERMOD_C += $(PORT_MOD_DIR)/port.c
-CFLAGS_USERMOD += -I$(PORT_MOD_DIR)
+CFLAGS_USERMOD += -I$(PORT_MOD_DIR) -I$(BUILD)/image
 
 ifneq ($(QEMU_ARCH),)
 SRC_USERMOD_C += $(addprefix $(PORT_MOD_DIR)/, \

@@ -3,8 +3,10 @@
 // The same API everywhere; port_unix.c and port_bare.c do the work.
 
 #include "port.h"
+#include "image.h" // made by tools/image.py
 #include "py/mperrno.h"
 #include "py/mphal.h"
+#include "py/objstr.h"
 #include "py/runtime.h"
 #include "shared/readline/readline.h"
 
@@ -154,6 +156,15 @@ static mp_obj_t mod_rescue(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(mod_rescue_obj, mod_rescue);
 
+// restart(): the end of the program that comes now shall be a soft reset.
+static mp_obj_t mod_restart(void) {
+    port_restart();
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(mod_restart_obj, mod_restart);
+
+static const MP_DEFINE_STR_OBJ(image_obj, MOAT_IMAGE);
+
 static const mp_rom_map_elem_t module_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__port) },
     { MP_ROM_QSTR(MP_QSTR_inp), MP_ROM_PTR(&inp_obj) },
@@ -165,6 +176,8 @@ static const mp_rom_map_elem_t module_table[] = {
     { MP_ROM_QSTR(MP_QSTR_rescue), MP_ROM_PTR(&mod_rescue_obj) },
     { MP_ROM_QSTR(MP_QSTR_peek), MP_ROM_PTR(&mod_peek_obj) },
     { MP_ROM_QSTR(MP_QSTR_interrupt), MP_ROM_PTR(&mod_interrupt_obj) },
+    { MP_ROM_QSTR(MP_QSTR_restart), MP_ROM_PTR(&mod_restart_obj) },
+    { MP_ROM_QSTR(MP_QSTR_image), MP_ROM_PTR(&image_obj) },
     #if defined(__unix__) || defined(__APPLE__)
     { MP_ROM_QSTR(MP_QSTR_bare), MP_ROM_FALSE },
     #else

@@ -43,6 +43,9 @@ size_t port_peek(uint8_t *buf, size_t len, size_t skip);
 // Drop the first `n` bytes of what port_peek shows.
 void port_skip(size_t n);
 
+// When the program ends, begin anew. A board does so by itself.
+void port_restart(void);
+
 // Bytes of printed text that did not fit, since boot.
 size_t port_dropped(void);
 

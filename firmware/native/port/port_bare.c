@@ -101,6 +101,9 @@ bool port_capture(bool on) {
     return was;
 }
 
+void port_restart(void) {
+}
+
 size_t port_dropped(void) {
     return con.dropped;
 }

@@ -67,6 +67,8 @@ class Board:
     run: Run
     folder: Path
     """Where the board's files are."""
+    docs: bool = False
+    """Whether the image carries the documentation of its commands; see tools/image.py."""
 
     @property
     def image_path(self) -> Path:
@@ -146,6 +148,7 @@ def parse(path: Path) -> Board:
         build={key: make.text(key) for key in list(make.data)},
         run=_run(run),
         folder=path.parent,
+        docs=table.flag("docs"),
     )
     for part in (table, build, make, run):
         part.end()
@@ -208,6 +211,9 @@ class _Table:
         if allowed and value not in allowed:
             raise self.fail(key, f"is {value!r}, not one of: {', '.join(allowed)}")
         return value
+
+    def flag(self, key: str) -> bool:
+        return cast(bool, self.take(key, bool, "true or false", default=False))
 
     def texts(self, key: str, *, default: list[str] | None = None) -> tuple[str, ...]:
         value = cast("list[Any]", self.take(key, list, "a list of strings", default))

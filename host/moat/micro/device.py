@@ -25,12 +25,13 @@ from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.path import P, dotted
 from moat.micro.cmd.stream import CallStream
 from moat.micro.cmd.tree import Dispatch
+from moat.micro.docs import Docs
 from moat.micro.errors import LinkLost, NoConsoleError
 from moat.micro.proto.stack import Base
 from moat.micro.stacks import ConfigError, build_stack
 from moat.micro.target import link_to
 
-__all__ = ["Call", "Command", "Device", "P", "connect"]
+__all__ = ["Call", "Command", "Device", "P", "connect", "learn"]
 
 # What a host can afford.
 _LIMIT = 1 << 20
@@ -104,35 +105,58 @@ class Call:
         await self._stream.__aexit__(*exc)
 
 
+class OwnDoc:
+    """The `__doc__` of a class whose objects have one each."""
+
+    def __init__(self, of_class: str | None, of_object: Callable[[Any], str]) -> None:
+        self._of_class = of_class
+        self._of_object = of_object
+
+    def __get__(self, obj: object, cls: type) -> str | None:
+        return self._of_class if obj is None else self._of_object(obj)
+
+
 class Command:
     """A path into the tree of a device; attributes and items lead deeper, a call calls."""
 
-    def __init__(self, cmd: CmdMsg, path: tuple[Any, ...]) -> None:
+    def __init__(self, cmd: CmdMsg, path: tuple[Any, ...], docs: Docs) -> None:
         self._cmd = cmd
         self._path = path
+        self._docs = docs
 
-    def __getattr__(self, name: str) -> Command:
+    def __getattr__(self, name: str) -> Any:
+        if name == "__signature__" and (entry := self._docs.find(self._path)):
+            return entry.signature
         if name.startswith("_"):
             raise AttributeError(name)
-        child = self.__dict__[name] = Command(self._cmd, (*self._path, name))
+        child = self.__dict__[name] = Command(self._cmd, (*self._path, name), self._docs)
         return child
 
     def __getitem__(self, item: str | int) -> Command:
-        return Command(self._cmd, (*self._path, item))
+        return Command(self._cmd, (*self._path, item), self._docs)
 
     def __call__(self, *args: Any, **kw: Any) -> Call:
         """Prepare a call: await it, or enter it as a stream."""
         return Call(self._cmd, list(self._path), args, kw)
 
+    async def _learn(self) -> None:
+        await self._docs.learn(self._path)
+
+    def _text(self) -> str:
+        return self._docs.text(self._path)
+
+    __doc__ = OwnDoc(__doc__, _text)  # pyright: ignore[reportAssignmentType]
+
     def __repr__(self) -> str:
-        return f"<command {dotted(self._path)}>"
+        entry = self._docs.find(self._path)
+        return f"<command {dotted(self._path)}{entry.signature if entry else ''}>"
 
 
 class Device(Command):
     """A device that is connected; its attributes are its apps."""
 
     def __init__(self, cmd: CmdMsg) -> None:
-        super().__init__(cmd, ())
+        super().__init__(cmd, (), Docs(cmd.call))
 
     def call(self, path: Sequence[Any] | str | P, *args: Any, **kw: Any) -> Call:
         """Call, or stream from, the command at `path`.
@@ -157,6 +181,7 @@ async def connect(
     console: Callable[[str], object] = _to_stderr,
     root: Dispatch | None = None,
     timeout: float = 10,
+    docs: bool = True,
 ) -> AsyncGenerator[Device]:
     """Connect to a device; leaving the context disconnects, or ends what it has started.
 
@@ -168,6 +193,8 @@ async def connect(
         console: is called with the text that the device prints; by default it goes to stderr.
         root: commands that the device may call.
         timeout: seconds until the stack on the device has to answer.
+        docs: ask the device what its apps are, for `help` and `inspect.signature`. That is one
+            call more; `learn` does it later, and for deeper levels.
 
     Raises:
         TargetError: there is no such target.
@@ -190,8 +217,19 @@ async def connect(
             raise LinkLost(
                 f"{who} has not answered in {timeout:g} seconds: does the stack run there{same}?"
             ) from None
-        yield Device(cmd)
+        dev = Device(cmd)
+        if docs:
+            await learn(dev)
+        yield dev
         tasks.cancel()
+
+
+async def learn(dev: Command) -> None:
+    """Ask for the types of a node and its sub-levels: `help` then knows what is there.
+
+    Nothing happens when the device does not tell. LinkLost, LinkReset: the link has ended.
+    """
+    await dev._learn()  # pyright: ignore[reportPrivateUsage] -- its names are the device's
 
 
 def _messages(target: str | Base, stack: Mapping[str, Any] | None) -> Any:

@@ -28,12 +28,14 @@ import anyio
 from moat.micro._queue import BaseQueue
 
 __all__ = [
-    "CancelScope", "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError",
-    "asynccontextmanager", "get_local", "grace_ms", "is_coroutine", "random_bits", "run",
-    "set_local", "sleep_ms", "ticks_add", "ticks_diff", "ticks_ms", "ticks_us", "timeout_ms",
+    "IMAGE", "CancelScope", "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup",
+    "TimeoutError", "asynccontextmanager", "get_local", "grace_ms", "is_coroutine",
+    "random_bits", "run", "set_local", "sleep_ms", "ticks_add", "ticks_diff", "ticks_ms",
+    "ticks_us", "timeout_ms",
 ]  # fmt: skip
 
 T = TypeVar("T")
+IMAGE: str | None = None  # a device has the hash of all that is frozen in its image
 # Context manager, used once: `cancel()` ends its body at its next wait, and leaving raises
 # nothing for it. `shield=True`: a cancellation from outside waits for the end of the body.
 CancelScope = anyio.CancelScope

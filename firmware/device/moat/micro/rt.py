@@ -17,10 +17,13 @@ import asyncio
 from asyncio import Event, Lock, core, sleep_ms
 from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 
+from _port import image as IMAGE  # noqa: N812 -- the hash of what is frozen; None on the host
+
 __all__ = (
-    "CancelScope", "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup", "TimeoutError",
-    "asynccontextmanager", "get_local", "grace_ms", "is_coroutine", "random_bits", "run",
-    "set_local", "sleep_ms", "ticks_add", "ticks_diff", "ticks_ms", "ticks_us", "timeout_ms",
+    "IMAGE", "CancelScope", "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup",
+    "TimeoutError", "asynccontextmanager", "get_local", "grace_ms", "is_coroutine",
+    "random_bits", "run", "set_local", "sleep_ms", "ticks_add", "ticks_diff", "ticks_ms",
+    "ticks_us", "timeout_ms",
 )  # fmt: skip
 
 TimeoutError = asyncio.TimeoutError  # not an OSError, as it is on the host

@@ -78,7 +78,9 @@ class _Root(Dispatch):
         try:
             return Dispatch.child(self, name)
         except Exception as exc:  # the user's: to the caller in short, in full to the console
-            sys.print_exception(exc)
+            from moat.micro.log import failed
+
+            failed("the app '%s'" % name, exc)
             why = "%s: %s" % (type(exc).__name__, exc)
             raise ImportError("the app '%s' cannot be loaded: %s" % (name, why))
 
@@ -106,7 +108,9 @@ async def _run(main):
     try:
         await main()
     except Exception as exc:  # the user's: it shall not take the stack down
-        sys.print_exception(exc)
+        from moat.micro.log import failed
+
+        failed("main()", exc)
 
 
 async def _forward(msg):

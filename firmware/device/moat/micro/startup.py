@@ -97,6 +97,8 @@ def _user_main():
     try:
         import main
     except Exception as exc:  # the user's: it shall not keep the stack from starting
-        sys.print_exception(exc)
+        from moat.micro.log import failed
+
+        failed("main.py", exc)
         return None
     return getattr(main, "main", None)

@@ -51,5 +51,5 @@ def _stack(text: str | None) -> Any:
 async def _session(
     device: str, stack: Any, timeout: float, work: Callable[[Device], Awaitable[None]]
 ) -> None:
-    async with connect(device, stack=stack, timeout=timeout) as dev:
+    async with connect(device, stack=stack, timeout=timeout, docs=False) as dev:
         await work(dev)

@@ -9,7 +9,7 @@ import click
 from moat.micro.version import VERSION
 
 # One module a command; its docstring is the help. Imported when it is used.
-_COMMANDS = ("call", "cfg", "ls", "run", "trace")
+_COMMANDS = ("call", "cfg", "info", "log", "ls", "reset", "run", "trace")
 
 
 class _Lazy(click.Group):

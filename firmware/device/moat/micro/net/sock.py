@@ -4,7 +4,6 @@ An address is what `addresses` and `unix_address` return; nobody else looks into
 """
 
 import errno
-import sys
 from asyncio import StreamReader, core
 
 from moat.micro import rt
@@ -109,9 +108,10 @@ def listen(addr):
 
 
 def report(name, exc):
-    """Print an exception that ends nothing else."""
-    sys.stdout.write(name + ": ")
-    sys.print_exception(exc)
+    """Print and log an exception that ends nothing else."""
+    from moat.micro.log import failed
+
+    failed(name, exc)
 
 
 class Listener:

@@ -11,6 +11,7 @@ An app is a small class:
                 await st.send(i)
 """
 
+from moat.micro import rt
 from moat.micro.const import const
 from moat.micro.errors import NotFoundError
 
@@ -31,7 +32,8 @@ class BaseCmd:
     def names(self, prefix: str) -> "list[str]":
         """Return the names of our methods that start with `prefix`, without it."""
         n = len(prefix)
-        return sorted([name[n:] for name in dir(self) if name.startswith(prefix)])
+        # Of the class: MicroPython's dir() gets each attribute that any object could have.
+        return sorted([name[n:] for name in dir(type(self)) if name.startswith(prefix)])
 
     #: Of a node that leads to another device: a method that returns the CmdMsg.
     link: "Any" = None
@@ -43,6 +45,28 @@ class BaseCmd:
     def children(self) -> "list[str]":
         """Return the names of the nodes below."""
         return []
+
+    async def cmd_doc_(self, n: "int | None" = None) -> "Any":
+        """Tell the types of this and the sub-levels, for the host to look up what they do.
+
+        `i` is the hash of the image that these are the types of (None: this is no image), `t`
+        our type, `k` those of the sub-levels which have a name, as far as they are known.
+
+        With `n`: piece `n` of the documentation that is frozen in the image, see tools/image.py;
+        None where it ends.
+        """
+        if n is not None:
+            try:
+                pieces = __import__("moat.micro._docs", None, None, ("PIECES",)).PIECES
+            except ImportError:  # the build makes it, for some boards
+                pieces = ()
+            return pieces[n] if n < len(pieces) else None
+        kinds = {}
+        for name, node in [(None, self)] + list(getattr(self, "sub", {}).items()):
+            if not isinstance(node, str):
+                node = "%s:%s" % (type(node).__module__, type(node).__name__)
+            kinds[name] = node
+        return {"i": rt.IMAGE, "t": kinds.pop(None), "k": kinds}
 
     async def cmd_dir_(self) -> "dict[str, list[str]]":
         """Tell what is here: commands `c`, streams `s`, sub-levels `d`, links `l` if any."""
