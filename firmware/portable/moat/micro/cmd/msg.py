@@ -16,7 +16,7 @@ from moat.micro.errors import (
     LinkReset,
     NotFoundError,
 )
-from moat.micro.proto.stack import Base
+from moat.micro.proto.base import Base
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:

@@ -12,7 +12,7 @@ from moat.micro.errors import (
 from moat.micro.proto._options import OVERHEAD, Options
 from moat.micro.proto._past import DELIVERED, NEVER_SENT
 from moat.micro.proto._reliable import Reliable
-from moat.micro.proto.stack import StackedMsg
+from moat.micro.proto.base import StackedMsg
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
