@@ -16,7 +16,7 @@ STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("pureli
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help boards venv build images run shell demo test check soak bench size clean distclean
+.PHONY: help boards venv build images run shell demo test proof check soak bench size clean distclean
 
 help: ## this list
 	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"
@@ -47,6 +47,9 @@ demo: venv ## a host script talks to the unix image
 
 test: venv images ## all tests; ARGS=… for pytest, e.g. ARGS="tests/unit -k name"
 	@$(VENV)/python -m pytest $(ARGS)
+
+proof: venv images ## by hand: thousands of calls on bad lines, to the emulated board; ARGS=names
+	@$(VENV)/python -m tests.system.proof $(ARGS)
 
 check: venv ## format, lint, spelling, types
 	@$(VENV)/ruff format --check

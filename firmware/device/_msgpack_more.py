@@ -5,9 +5,17 @@ from struct import unpack as _unpack
 from struct import unpack_from as _unpack_from
 
 import msgpack
-from msgpack import _FORMATS, _KINDS, _SIZES, ExtType, FormatError, packb, unpackb
+from msgpack import _FORMATS, _KINDS, _SIZES, ExtType, packb, unpackb
 
 UnpackException = ValueError
+
+
+class FormatError(ValueError):
+    """No MessagePack."""
+
+
+class StackError(ValueError):
+    """Nested too deep."""
 
 
 class OutOfData(UnpackException):

@@ -67,14 +67,6 @@ class ExtraData(ValueError):
         self.extra = extra
 
 
-class FormatError(ValueError):
-    """No MessagePack."""
-
-
-class StackError(ValueError):
-    """Nested too deep."""
-
-
 def __getattr__(name):
     import _msgpack_more
 
@@ -279,7 +271,7 @@ def _long(packed, i, end, c, raw, ext_hook):
     For lists and dicts these are the position of the first item and the number of items.
     """
     if c == 0xC1:
-        raise FormatError("Unknown header: 0xc1")
+        raise __getattr__("FormatError")("Unknown header: 0xc1")
     n = c - 0xC4
     j = i + _SIZES[n]
     if j <= end:
@@ -312,7 +304,7 @@ def _ext(code, data, hook):
 
 def _push(stack, out, key, left):
     if len(stack) > 90:  # three for each of the levels but the outermost and the one to come
-        raise StackError("nested too deep")
+        raise __getattr__("StackError")("nested too deep")
     stack.append(out)
     stack.append(key)
     stack.append(left)

@@ -37,10 +37,11 @@ async def test_a_reliable_session_survives_an_unplugged_cable():
         await near.flush()
         await far.flush()
         await until(lambda: len(found[0]) == len(found[1]) == 60)
+        # Later one end leaves, and the other one may still try to reach it.
+        assert cable.log == ["enter", "leave"] * 3 + ["enter"]
         tg.cancel()
     assert found[1] == [["to far", i] for i in range(60)]
     assert found[0] == [["to near", i] for i in range(60)]
-    assert cable.log == ["enter", "leave"] * 4
 
 
 async def test_calls_in_flight_survive_an_unplugged_cable():

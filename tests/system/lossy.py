@@ -72,7 +72,7 @@ _ON_A_SOCKET = """
 from app.count import App
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import Dispatch
-from moat.micro.net.unix import UnixServer
+from moat.micro.net.{module} import {cls}
 from moat.micro.stacks import build_stack
 
 root = Dispatch({{"count": App()}})
@@ -82,7 +82,7 @@ async def serve(link):
         await cmd.closed()
 
 async def main():
-    async with UnixServer(serve, "sock"):
+    async with {server}:
         await live()
 """
 
@@ -96,14 +96,25 @@ def files(stack: Mapping[str, Any]) -> dict[str, str]:
     return {"app/count.py": COUNT, "main.py": MAIN.format(stack=dict(stack))}
 
 
-def planned(stack: Mapping[str, Any], plan: Plan, *, socket: bool = False) -> dict[str, str]:
-    """The files of a device that starts again and again; on the console port, or on a socket."""
-    main = _PLAN + (_ON_A_SOCKET if socket else _ON_THE_CONSOLE)
-    return {
-        "app/count.py": COUNT,
-        "main.py": main.format(plan=list(plan), stack=dict(stack)),
-        "starts": "0",
-    }
+def planned(stack: Mapping[str, Any], plan: Plan, server: str = "") -> dict[str, str]:
+    """The files of a device that starts again and again.
+
+    Args:
+        stack: its layers.
+        plan: how late it starts, and for how long.
+        server: "unix:" or "net:" and the server in there, which has the handler `serve`; else
+            all this is on the console port.
+    """
+    module, _, server = server.partition(":")
+    main = _PLAN + (_ON_A_SOCKET if server else _ON_THE_CONSOLE)
+    text = main.format(
+        plan=list(plan),
+        stack=dict(stack),
+        module=module,
+        server=server,
+        cls=server.partition("(")[0],
+    )
+    return {"app/count.py": COUNT, "main.py": text, "starts": "0"}
 
 
 class Held(StackedBuf):

@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import strategies as st
 from serialpacker import SerialPacker
 
-from moat.micro.proto._serialpacker import Decoder, Format, MarkDecoder
+from moat.micro.proto._serialpacker import Decoder, Format
+from moat.micro.proto._serialpacker_mark import MarkDecoder
 
 START = b"\xfa"
 NEVER_IDLE = 10**9

@@ -25,7 +25,8 @@ from moat.micro.errors import ProtocolError, RemoteError
 from moat.micro.proto import _serialpacker
 from moat.micro.proto._msgpack import PREFIX, Decoder
 from moat.micro.proto._serialpacker import Decoder as FrameDecoder
-from moat.micro.proto._serialpacker import Format, MarkDecoder
+from moat.micro.proto._serialpacker import Format
+from moat.micro.proto._serialpacker_mark import MarkDecoder
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.proto.serialpacker import SerialPackerBlkBuf
 from moat.micro.proto.stack import BaseBuf

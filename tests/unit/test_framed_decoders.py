@@ -12,7 +12,8 @@ from msgpack import packb
 
 from moat.micro.proto import _msgpack
 from moat.micro.proto._framed import BaseDecoder
-from moat.micro.proto._serialpacker import Decoder, Format, MarkDecoder
+from moat.micro.proto._serialpacker import Decoder, Format
+from moat.micro.proto._serialpacker_mark import MarkDecoder
 from tests.unit.frames import decode, frames
 
 Decoding = tuple[Callable[[], Any], Callable[[bytes], bytes]]

@@ -23,6 +23,7 @@ from moat.micro.proto import _serialpacker as serialpacker
 from moat.micro.proto._msgpack import PREFIX, Decoder
 from moat.micro.proto._options import Options
 from moat.micro.proto._reliable import OPEN, Reliable
+from moat.micro.proto._serialpacker_mark import MarkDecoder
 from tests.unit.test_msgpack import ours
 
 LIMIT = 200
@@ -91,7 +92,7 @@ def _msgpack(prefix: int | None) -> Fuzzed:
 
 def _serialpacker(**options: Any) -> Fuzzed:
     form = serialpacker.Format(max_packet=LIMIT, **options)
-    make = serialpacker.MarkDecoder if form.mark else serialpacker.Decoder
+    make = MarkDecoder if form.mark else serialpacker.Decoder
 
     def drain(decoder: serialpacker.Decoder) -> list[bytes]:
         return [bytes(data[1:]) for data in iter(decoder.next, None)]

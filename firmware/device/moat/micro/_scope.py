@@ -1,6 +1,15 @@
-"""The runtime's CancelScope; rt imports it when it is first used."""
+"""What rt imports when it is first used: a running stack does without it."""
 
-from moat.micro.rt import _Scope
+from moat.micro.rt import _Scope, timeout_ms
+
+
+class ExceptionGroup(Exception):
+    """Several tasks of a group failed; args: message, list of exceptions."""
+
+    @property
+    def exceptions(self):
+        """The errors, oldest first."""
+        return self.args[1]
 
 
 class CancelScope(_Scope):
@@ -28,3 +37,21 @@ class CancelScope(_Scope):
     def cancel(self):
         """Cancel the body; nothing when it has been left."""
         self._fire()
+
+
+class grace_ms(timeout_ms):
+    """Async context manager: its body may take `ms` milliseconds although we are cancelled.
+
+    For the last words in a finally clause. What is not done in time is given up, silently.
+    A cancellation that arrives meanwhile takes effect afterwards.
+    """
+
+    async def __aenter__(self):
+        await super().__aenter__()
+        self.held = []
+
+    async def __aexit__(self, et, exc, tb):
+        self._leave()
+        for outer in self.held:
+            outer._fire()
+        return exc is not None and exc is self.exc

@@ -7,12 +7,14 @@ interrupt, looks for a Ctrl-C between the messages that wait to be read; and whe
 on for long, it switches the keyboard interrupt on until the loop runs again.
 """
 
-_CTRL_C = 3
-_OFF = -1
-_PERIOD_MS = 1000
+from micropython import const
+
+_CTRL_C = const(3)
+_OFF = const(-1)
+_PERIOD_MS = const(1000)
 # Whole periods that the loop has been blocked.
-_LOOK = 1
-_GIVE_UP = 2
+_LOOK = const(1)
+_GIVE_UP = const(2)
 
 
 class Guard:

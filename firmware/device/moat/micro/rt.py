@@ -1,20 +1,12 @@
 """The runtime that portable code sees, on MicroPython's asyncio.
 
-The host's rt.py has the same names on anyio. Both keep these promises; what differs is said
-here and there in the same words:
-
-* Cancellation is edge-triggered here: it is raised once, where the task waits. It is
-  level-triggered on the host: every wait raises until the cancelled scope is left. So portable
-  code never swallows a cancellation, and awaits nothing in a `finally` that it could not do
-  without (here that wait happens, on the host it is cut short).
-* A task that is cancelled before its first step does not run at all here, on the host to its
-  first wait. What it must release is owned by who starts it.
-* Calls that need not wait (`Event.wait` on a set event, `Queue.get` with items) return at once,
-  without giving way to other tasks and without noticing a cancellation.
+The host's rt.py has the same names on anyio, and says what both promise. Here cancellation is
+edge-triggered: it is raised once, where the task waits. A task that is cancelled before its first
+step does not run at all.
 """
 
 import asyncio
-from asyncio import Event, Lock, core, sleep_ms
+from asyncio import core, sleep_ms
 from time import ticks_add, ticks_diff, ticks_ms, ticks_us
 
 from _port import image as IMAGE  # noqa: N812 -- the hash of what is frozen; None on the host
@@ -34,32 +26,51 @@ _open = {}  # task -> the innermost scope that it has entered
 
 
 def __getattr__(name):
-    """Make what the stack itself does not need when it is first asked for."""
-    if name == "CancelScope":
-        global CancelScope
-        from moat.micro._scope import CancelScope
+    """Make what a running stack does not need when it is first asked for."""
+    global CancelScope, ExceptionGroup, Lock, Queue, grace_ms
+    if name == "Lock":
+        Lock = asyncio.Lock
+    elif name == "Queue":
+        from moat.micro._queue import BaseQueue
 
-        return CancelScope
-    if name != "Queue":
+        Queue = type("Queue", (BaseQueue,), {"Event": Event})
+    elif name in ("CancelScope", "ExceptionGroup", "grace_ms"):
+        from moat.micro._scope import CancelScope, ExceptionGroup, grace_ms
+    else:
         raise AttributeError(name)
-    global Queue
-    from moat.micro._queue import BaseQueue
-
-    class Queue(BaseQueue):
-        """A bounded queue, see BaseQueue."""
-
-        Event = Event
-
-    return Queue
+    return globals()[name]
 
 
-class ExceptionGroup(Exception):
-    """Several tasks of a group failed; args: message, list of exceptions."""
+class Event:
+    """What tasks wait for. As asyncio's, whose module has another, larger class."""
 
-    @property
-    def exceptions(self):
-        """The errors, oldest first."""
-        return self.args[1]
+    def __init__(self):
+        self._set = False
+        self._waiting = core.TaskQueue()
+
+    def is_set(self):
+        """True after `set`, until `clear`."""
+        return self._set
+
+    def set(self):
+        """Wake all waiters."""
+        waiting = self._waiting
+        while waiting.peek():
+            core._task_queue.push(waiting.pop())
+        self._set = True
+
+    def clear(self):
+        """Let later waiters wait again."""
+        self._set = False
+
+    async def wait(self):
+        """Return True when the event is set; also when it was cleared again meanwhile."""
+        if not self._set:
+            task = core.cur_task
+            self._waiting.push(task)
+            task.data = self._waiting  # a cancellation takes it out of there
+            yield
+        return True
 
 
 class _Cancelled(CancelledError):
@@ -178,24 +189,6 @@ class timeout_ms(_Scope):
         return False
 
 
-class grace_ms(timeout_ms):
-    """Async context manager: its body may take `ms` milliseconds although we are cancelled.
-
-    For the last words in a finally clause. What is not done in time is given up, silently.
-    A cancellation that arrives meanwhile takes effect afterwards.
-    """
-
-    async def __aenter__(self):
-        await super().__aenter__()
-        self.held = []
-
-    async def __aexit__(self, et, exc, tb):
-        self._leave()
-        for outer in self.held:
-            outer._fire()
-        return exc is not None and exc is self.exc
-
-
 class _Child(_Canceller):
     """A task of a group; it is the callback that asyncio calls when the task has ended.
 
@@ -288,6 +281,8 @@ class TaskGroup(_Scope):
             outer = await self._join(outer)
         self._active = False
         if len(self._errors) > 1:
+            from moat.micro._scope import ExceptionGroup
+
             raise ExceptionGroup("several tasks failed", self._errors)
         for error in self._errors:
             raise error

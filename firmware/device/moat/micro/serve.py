@@ -6,7 +6,7 @@ from moat.micro import rt
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.guard import Guard
-from moat.micro.proto.stream import StdioBuf
+from moat.micro.proto.file import StdioBuf
 from moat.micro.startup import has_config
 
 # A busy host may pause in the middle of a message; mpremote takes longer than this to start.

@@ -28,17 +28,24 @@ static int run_frozen(const char *name, bool allow_interrupt) {
     return pyexec_frozen_module(name, allow_interrupt);
 }
 
-// Take the input up to its first Ctrl-C, if that is in front of any message or
-// frame: these begin with a byte that is no ASCII character.
+// Take the input up to its first Ctrl-C, if that was typed. What is left of a
+// frame, whose reader has gone, may have such a byte as well: so there must be
+// nothing but ends of lines before it, and if it is the first byte, it must be
+// the only one or another one follow.
 static bool take_ctrl_c(void) {
     uint8_t c;
-    for (size_t n = 0; port_peek(&c, 1, n) == 1 && c < 0x80; n++) {
-        if (c == CHAR_CTRL_C) {
-            port_skip(n + 1);
-            return true;
+    size_t n = 0, end = 0;
+    while (port_peek(&c, 1, n) == 1 && (c == CHAR_CTRL_C || c == '\r' || c == '\n')) {
+        n++;
+        if (c == CHAR_CTRL_C && !end) {
+            end = n;
         }
     }
-    return false;
+    if (!end || (n == 1 && port_peek(&c, 1, 1) == 1)) {
+        return false;
+    }
+    port_skip(end);
+    return true;
 }
 
 // PYEXEC_FORCED_EXIT asks for a soft reset.

@@ -33,7 +33,6 @@ What is not used is not imported.
 
 from moat.micro.const import const
 from moat.micro.errors import MoatError
-from moat.micro.net.kinds import LINKS
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -98,7 +97,7 @@ def _framed(stream, cfg, log, more, defaults):
         from moat.micro.proto.msgpack import MsgpackMsgBuf
 
         return MsgpackMsgBuf(stream, (limit or defaults.get("limit", _LIMIT)) + more, **options)
-    from moat.micro.proto.msgpack import MsgpackMsgBlk
+    from moat.micro.proto.msgpack_blk import MsgpackMsgBlk
     from moat.micro.proto.serialpacker import SerialPackerBlkBuf
 
     # Not from the defaults: it is the same at both ends if nobody has said anything.
@@ -113,10 +112,12 @@ def _link(spec, link):
         if spec is not None:
             raise ConfigError("link: it is given already, leave this key out")
         return link
-    if spec is None:
-        raise ConfigError("link: this key is missing; %s" % _one_of(LINKS))
     if hasattr(spec, "rd"):
         return spec
+    from moat.micro.net.kinds import LINKS
+
+    if spec is None:
+        raise ConfigError("link: this key is missing; %s" % _one_of(LINKS))
     kind, section = _kind(spec, "link", LINKS)
     where, needed, others = LINKS[kind]
     options = _merged(section, "link", "kind %s %s" % (needed, others), {})

@@ -22,7 +22,7 @@ from moat.micro.cmd._wire import (
 from moat.micro.cmd.served import begin
 from moat.micro.const import const
 from moat.micro.errors import LinkError, LinkLost, LinkReset, ProtocolError
-from moat.micro.proto.stack import Base
+from moat.micro.proto.base import Base
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:

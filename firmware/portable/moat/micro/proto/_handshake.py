@@ -36,19 +36,19 @@ if _TYPING:
 VERSION = 1
 
 NO_TAG = 0  # the first element of frames that belong to no session
-_HELLO = 1
-_CHALLENGE = 2
+_HELLO = const(1)
+_CHALLENGE = const(2)
 
 # What `receive` returns.
 NOTHING, OPENED, REPLACED, CONFIRM, SKIPPED, REFUSED = 0, 1, 2, 3, 4, 5
 
-_MASK = 0x3FFFFFFF  # small integers on 32-bit MicroPython
-_BITS = 0x08080808  # no byte of a nonce or a tag is 3: see cmd._wire.ID_BITS
-_ETX = 3
+_MASK = const(0x3FFFFFFF)  # small integers on 32-bit MicroPython
+_BITS = const(0x08080808)  # no byte of a nonce or a tag is 3: see cmd._wire.ID_BITS
+_ETX = const(3)
 _NOBODY: "Any" = object()  # equal to nothing that arrives
 
-_HELLO_MS = 100  # between the first two hellos; then twice as long each time, up to
-_HELLO_MAX_MS = 2000
+_HELLO_MS = const(100)  # between the first two hellos; then twice as long each time, up to
+_HELLO_MAX_MS = const(2000)
 
 
 class Handshake:

@@ -3,7 +3,7 @@
 from moat.micro import rt
 from moat.micro.const import const
 from moat.micro.errors import InUseError, LinkError, LinkReset, NoConsoleError
-from moat.micro.proto.stack import Stacked
+from moat.micro.proto.base import Stacked
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:

@@ -12,7 +12,7 @@ from moat.micro.errors import (
 from moat.micro.proto._options import OVERHEAD, Options
 from moat.micro.proto._past import DELIVERED, NEVER_SENT
 from moat.micro.proto._reliable import Reliable
-from moat.micro.proto.stack import StackedMsg
+from moat.micro.proto.base import StackedMsg
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -65,8 +65,7 @@ class ReliableMsg(StackedMsg):
             self._finished = False
             self._arrived = rt.Event()
             self._changed = rt.Event()  # there is room, or something was delivered or has ended
-            self._waiting = 0  # tasks that wait for room,
-            self._turn = rt.Lock()  # and that of the first one
+            self._waiting = []  # something for each task that waits for room, the first one first
             self._wake = rt.Event()  # the writer has something to do
             self._sooner = rt.Event()  # so has the clock, earlier than it thought
             self._alarm = 0  # when it wakes up
@@ -146,15 +145,17 @@ class ReliableMsg(StackedMsg):
             LinkLost: the link has ended; the message was not sent.
         """
         session = self._noticed
-        if not self._accept(msg, channel, session, self._waiting == 0):
-            self._waiting += 1
+        waiting = self._waiting
+        if not self._accept(msg, channel, session, not waiting):
+            turn = object()
+            waiting.append(turn)
             try:
-                async with self._turn:
-                    while not self._accept(msg, channel, session, True):
-                        self._changed.clear()
-                        await self._changed.wait()
+                while not self._accept(msg, channel, session, waiting[0] is turn):
+                    self._changed.clear()
+                    await self._changed.wait()
             finally:
-                self._waiting -= 1
+                waiting.remove(turn)
+                self._changed.set()  # the next one may find room
 
     def _accept(self, msg, channel, session, turn):
         """Accept the message if there is room; `turn`: nobody waits for it longer than we do."""
@@ -164,10 +165,12 @@ class ReliableMsg(StackedMsg):
             raise _failed(LinkReset("the session has ended"), NEVER_SENT)
         if core.ended is not None or core.closing:
             raise _failed(core.ended or LinkLost("this end is closing"), NEVER_SENT)
+        if not turn:
+            return False
         sender = core.sender
         if channel is not None and sender.replace(msg, channel) is not None:
             return True
-        if not turn or sender.full():
+        if sender.full():
             return False
         sender.put(msg, channel)
         if sender.pending():

@@ -1,7 +1,7 @@
 """SerialPackerBlkBuf: blocks of bytes with a checksum on a byte stream that may damage them."""
 
 from moat.micro.const import const
-from moat.micro.proto._serialpacker import START, Decoder, Format, MarkDecoder
+from moat.micro.proto._serialpacker import START, Decoder, Format
 from moat.micro.proto.framed import Framed
 
 _TYPING = const(0)  # true for type checkers only
@@ -47,7 +47,12 @@ class SerialPackerBlkBuf(Framed):
         ctrl_c: "Callable[[], object] | None" = None,
     ) -> None:
         self._form = form = Format(frame_start, max_packet, mark, crc)
-        decoder = (MarkDecoder if form.mark else Decoder)(form, console)
+        if form.mark:
+            from moat.micro.proto._serialpacker_mark import MarkDecoder
+
+            decoder = MarkDecoder(form, console)
+        else:
+            decoder = Decoder(form, console)
         super().__init__(parent, decoder, max_idle, chunk, form.console, ctrl_c)
         self.limit = self.send_limit = max_packet
 
