@@ -84,14 +84,14 @@ async def test_it_does_not_learn_what_exists():
 async def test_letters_are_resolved_first():
     ran.clear()
     async with guarded() as near:
-        await refused(near, "sreset", "sys.reset", "aadd", "s", "", "x", "sping")
+        await refused(near, "sreset", "sys.reset", "aecho", "s", "", "x", "sping")
         assert ran == []
     async with guarded(("s.ping",)) as near:
         assert await near.call("sping", 3) == 3
         await refused(near, "sreset", "slog", "spin", ["sys", "ping"])
     async with guarded(("s",)) as near:
         assert await near.call("sping", 3) == 3
-        await refused(near, "aadd")
+        await refused(near, "aecho")
 
 
 async def test_a_prefix_of_a_name_is_not_a_prefix_of_a_path():
