@@ -139,7 +139,7 @@ class Requests(Caller):
         return event
 
     def _bye(self):
-        greets = self.peer is None and self.out  # somebody else: who has left never heard of us
+        greets = self.peer is None and len(self.out) > 0  # somebody else: who has left never heard of us
         event = self.lost(True)
         if greets:
             self.out.append(self.hello())
