@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from moat.micro.cmd._wire import HELLO, ID_BITS, VERSION
-from tests.unit.request_model import DONE, NOT_RUN, UNKNOWN, Cores, Fate, World, machine
+from tests.unit.request_model import DONE, NOT_RUN, UNKNOWN, Cores, Fate
+from tests.unit.request_world import World, machine
 
 
 def opened(cores: Cores, session: bool = True) -> World:

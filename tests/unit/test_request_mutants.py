@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.unit.request_model import Cores, load, machine
+from tests.unit.request_model import Cores, load
 from tests.unit.request_stories import STORIES
+from tests.unit.request_world import machine
 
 # What is wrong: module, the right text, the wrong one.
 MUTANTS = {

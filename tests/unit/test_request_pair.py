@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from moat.micro.cmd._request import REFUSED, Requests
 from moat.micro.cmd._wire import HELLO, VERSION
-from tests.unit.request_model import DONE, NOT_RUN, UNKNOWN, Cores, load, machine
+from tests.unit.request_model import DONE, NOT_RUN, UNKNOWN, Cores, load
 from tests.unit.request_stories import STORIES, opened
+from tests.unit.request_world import machine
 
 SMALL, REAL = load(), load(small=False)
 
