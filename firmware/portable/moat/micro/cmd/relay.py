@@ -30,7 +30,7 @@ class Relay:
 
     order = 0
     due: "Any" = None  # tick of the deadline
-    _begin = 0
+    _begin: "Any" = None  # tick, of one that is traced
     _out = 0
     _credit = 0  # bytes that the command may send
     _room = 0  # bytes that the caller may send
@@ -110,7 +110,7 @@ class Relay:
         cmd = self._cmd
         if not cmd.is_running(self):
             return
-        if self._begin:
+        if self._begin is not None:
             us = rt.ticks_diff(rt.ticks_us(), self._begin)
             options = _with(options, TRACE, (options or {}).get(TRACE, []) + [[cmd.name, us]])
         if err is not None:
