@@ -64,6 +64,7 @@ async def test_a_deadline_shrinks_on_its_way():
         tg.start_soon(outcome, [], cmd, ["x"], bytes(100))
         tg.start_soon(outcome, [], cmd, ["x"], bytes(100))
         await until(lambda: len(cmd.core.calls) == 2)
+        await until(lambda: not cmd.core.out)  # on their way
         tg.start_soon(cmd.request, Call(), ["y"], (), None, options(1000))
         await until(lambda: len(cmd.core.calls) == 3)
         await rt.sleep_ms(30)

@@ -17,7 +17,23 @@ from msgpack import packb, unpackb
 
 from moat.micro.cmd import _span
 from moat.micro.cmd._request import Requests
-from moat.micro.cmd._wire import CALL, CANCEL, CREDIT, ERROR, ID_BITS, ITEM, REPLY
+from moat.micro.cmd._wire import (
+    AT,
+    CALL,
+    CANCEL,
+    CREDIT,
+    DEADLINE,
+    ERROR,
+    FED,
+    FEED,
+    HELLO,
+    ITEM,
+    KEEP,
+    REPLY,
+    ROOM,
+    TRACE,
+    TRACEBACK,
+)
 from moat.micro.errors import ArgumentError, ProtocolError
 from moat.micro.proto import _serialpacker as serialpacker
 from moat.micro.proto._msgpack import PREFIX, Decoder
@@ -259,20 +275,35 @@ def altered(draw: st.DrawFn, messages: list[Any]) -> Any:
 Core = tuple[Callable[[Any], object], list[Any], Callable[[], int]]
 
 
+class Relayed:
+    order = 0
+
+
 def _requests() -> Core:
     """Both ends have opened a session.
 
     Returns what receives, what the other end may send, and what counts the messages that are
     kept: at most KEPT.
     """
-    one, two = Requests(1 | ID_BITS), Requests(2 | ID_BITS)
+    one, two = Requests(1 << 12), Requests(2 << 12)
     two.receive(one.hello())
     for message in [two.hello(), *two.out]:
         one.receive(message)
-    one.call("call", ["x"], b"")
-    return one.receive, [
-        two.hello(), [REPLY, 1, b"1"], [ERROR, 1, ["KeyError"]], [ITEM, 1, b"1"],
-        [CALL, 5, ["x"], 0], [CALL, 6, ["y"], 0, 100], [CANCEL, 5], [CREDIT, 6, 100],
+    assert one.open
+    one.call(Relayed(), ["x"], b"", 100)
+
+    def receive(message: Any) -> None:
+        event = one.receive(message)
+        if event is not None and event[0] == CALL:
+            one.served[event[1]] = event[2]
+        packb([m for m in one.out if m[0] == HELLO])
+
+    options = {DEADLINE: 5, TRACE: ["x"], TRACEBACK: True, KEEP: 1}
+    ends = {TRACE: [["x", 5]], TRACEBACK: "text", AT: [1, 2]}
+    return receive, [
+        two.hello(), [REPLY, 1, b"1", ends], [ERROR, 1, ["KeyError"], ends], [ITEM, 1, b"1", 3],
+        [CALL, 5, ["x"], b"0"], [CALL, 6, "y", b"0", 100, options], [CALL, 0, ["x"], b""],
+        [CANCEL, 5], [CREDIT, 6, 100], [FEED, 6, b"1", 2], [FED, 6], [ROOM, 1, 100],
     ], lambda: len(one.out)  # fmt: skip
 
 

@@ -1,11 +1,14 @@
 """What has become of the calls of a session that was lost, without I/O.
 
 A call of which the peer has heard nothing was not run; one that the peer has ended is done,
-though its result is lost; of the others nobody knows. The peer tells it with its next hello:
-it remembers the ids of the last calls that it has received, so of an older one nobody knows
-either. A peer that has started anew knows nothing.
+though its result is lost; of the others nobody knows. The peer tells it with its hello in
+which its id is the next one: by then it has left the session of these calls for good. It
+remembers the ids of the last calls that it has received, so of an older one nobody knows
+either. A peer that still has the same id, and knows our new one, never had that session. A
+peer that has started anew knows nothing.
 """
 
+from moat.micro.cmd._checks import same
 from moat.micro.cmd._wire import BEGUN, CALL, DONE, RECENT
 from moat.micro.const import const
 
@@ -30,9 +33,9 @@ class Outcomes:
         self._doubt: "dict[int, Any]" = {}  # id -> a call of ours
         self._why = ""
 
-    def tell(self, recent: bytes, served: "Any") -> None:
-        """Remember what the peer has called, and what of it is running."""
-        begun = bytes([i for i in served if i > 0])
+    def tell(self, recent: bytes, served: "Any", vague: bytes) -> None:
+        """Remember what the peer has called, and what of it is running, or may be."""
+        begun = bytes([i for i in served if i > 0] + [i for i in recent if i in vague])
         done = bytes([i for i in recent if i not in begun])
         self.told = {DONE: _not_3(done), BEGUN: _not_3(begun)}
 
@@ -50,18 +53,21 @@ class Outcomes:
                     self._doubt[ident] = call
         return ended
 
-    def resolve(self, peer: int, features: "Any", called: int) -> "list[Any]":
-        """The peer says hello: returns the calls of ours that were in doubt."""
-        doubt = self._doubt
-        if peer != self._asked or not isinstance(features, dict):
+    def resolve(self, peer: int, knows_us: bool, features: "Any", called: int) -> "list[Any]":
+        """The peer says hello: returns the calls of ours that were in doubt, if it tells."""
+        if peer == self._asked:
+            if not knows_us:
+                return []  # it may be older than our calls
+            features = {}  # what it tells is about a session before
+        elif not same(peer, self._asked) or not isinstance(features, dict):
             return self.unknown()
         done, begun = _ids(features, DONE), _ids(features, BEGUN)
         ended = []
-        for ident, call in doubt.items():
+        for ident, call in self._doubt.items():
             name = _UNKNOWN
             if ident in done:
                 name = "CallDoneError"
-            elif ident not in begun and called - call.order < RECENT:
+            elif peer == self._asked or (ident not in begun and called - call.order < RECENT):
                 name = "CallNotRunError"
             ended.append((call, self._error(name)))
         self._doubt = {}

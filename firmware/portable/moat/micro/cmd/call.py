@@ -49,7 +49,7 @@ def error_from(err: object, options: "Any", path: "Any") -> Exception:
     options = options or {}
     hop = 0
     for n in options.get(AT, ()):
-        hop += n if isinstance(n, int) else 0
+        hop += n if isinstance(n, int) and n > 0 else 0
     from moat.micro.cmd.path import dotted
 
     attrs = (
@@ -84,7 +84,8 @@ class Call:
     @property
     def trace(self) -> "list[tuple[str, int]]":
         """See the class."""
-        return [(name, us) for name, us in reversed((self._ended or {}).get(TRACE, ()))]
+        hops = (self._ended or {}).get(TRACE, ())
+        return [(h[0], h[1]) for h in reversed(hops) if isinstance(h, list) and len(h) == 2]
 
     def end(self, data: "Any", err: "Any", options: "Any") -> None:
         """The reply is there; called by CmdMsg."""

@@ -86,7 +86,7 @@ class CmdMsg(Base):
         self._error: "BaseException | None" = None  # why there is no session
         self._ended = False
         self._has_peer = False  # what on_session was told last
-        self._sending = False
+        self.sending = False  # somebody does
         self._deadlines: "Any" = None
         self._hungry: "Any" = None  # streams that wait for the line to be idle
         self._changed = rt.Event()  # the session
@@ -240,7 +240,7 @@ class CmdMsg(Base):
     def send(self, msg: "Any") -> "Any":
         """Await this: send now, and all that is before it; for tasks that nobody cancels."""
         self.core.out.append(msg)
-        return self._flushed() if self._sending else self._flush()
+        return self._flushed() if self.sending else self._flush()
 
     async def sent(self) -> None:
         """Wait until something has left."""
@@ -258,12 +258,12 @@ class CmdMsg(Base):
         return True
 
     async def _flushed(self):
-        while self._sending:
+        while self.sending:
             await self.sent()
 
     async def _flush(self):
         out = self.core.out
-        self._sending = True
+        self.sending = True
         try:
             while out:
                 msgs = out[:_TOGETHER]
@@ -281,7 +281,7 @@ class CmdMsg(Base):
                 if self._hungry and not out:
                     self._hungry.pop(0).drain()
         finally:
-            self._sending = False
+            self.sending = False
             self._sent.set()
 
     async def _write(self):
@@ -289,7 +289,7 @@ class CmdMsg(Base):
             await self._wake.wait()
             self._wake.clear()
             try:
-                if not self._sending:
+                if not self.sending:
                     await self._flush()
             except LinkReset:
                 pass  # the reader sees the same, and says hello
@@ -325,7 +325,7 @@ class CmdMsg(Base):
         elif kind == REPLY:
             what.end(event[2], None, event[3])
         elif kind == ERROR:
-            what.end(None, event[2] if isinstance(event[2], list) else [], event[3])
+            what.end(None, event[2], event[3])
         elif kind == SESSION:
             self._session(event)
         elif kind == REFUSED:

@@ -3,7 +3,7 @@
 from moat.micro import rt
 from moat.micro.cmd._wire import AT, DEADLINE, TRACE
 from moat.micro.const import const
-from moat.micro.errors import MoatError
+from moat.micro.errors import MoatError, ProtocolError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -30,8 +30,11 @@ class Relay:
 
     order = 0
     due: "Any" = None  # tick of the deadline
-    _begin = 0
+    _begin: "Any" = None  # tick, of one that is traced
     _out = 0
+    _credit = 0  # bytes that the command may send
+    _room = 0  # bytes that the caller may send
+    _fed = False  # it has said that it does not
 
     def __init__(self, cmd: "Any", ident: int, link: "Any", taken: int) -> None:
         self._cmd = cmd
@@ -52,6 +55,7 @@ class Relay:
                 self._begin = rt.ticks_us()
         data = msg[3] if len(msg) > 3 else b""
         credit = msg[4] if len(msg) > 4 else None
+        self._credit = credit or 0
         path = msg[2][self._taken :]
         call = self if self.ident > 0 else None
         self._out = self._link.pass_on(call, path, data, credit, options)
@@ -71,19 +75,26 @@ class Relay:
         self._link.stop(self._out, self)
         if self._cmd.is_running(self):
             err = ["TimeoutError", "the deadline has passed"]
-            self._cmd.post(self._cmd.core.error(self.ident, err))
+            self._cmd.post(self._cmd.core.error(self.ident, err, None, False))
 
     def add(self, n: int) -> None:
         """More of the stream may be sent."""
+        self._credit += n
         self._pass(self._link.core.grant, n)
 
     def put(self, data: "Any", dropped: int) -> None:
         """A value for the command."""
+        if self._room <= 0:
+            self._fail(ProtocolError("the caller has sent more than it was allowed to"))
+            return
+        self._room -= len(data) + 1
         self._pass(self._link.core.feed, data, dropped)
 
     def over(self) -> None:
         """There are no more values."""
-        self._pass(self._link.core.fed)
+        if not self._fed:
+            self._fed = True
+            self._pass(self._link.core.fed)
 
     def _pass(self, make, *args):
         if self._link.core.mine(self._out, self):
@@ -99,12 +110,13 @@ class Relay:
         cmd = self._cmd
         if not cmd.is_running(self):
             return
-        if self._begin:
+        if self._begin is not None:
             us = rt.ticks_diff(rt.ticks_us(), self._begin)
             options = _with(options, TRACE, (options or {}).get(TRACE, []) + [[cmd.name, us]])
         if err is not None:
             options = _with(options, AT, [self._taken] + (options or {}).get(AT, []))
-            cmd.post(cmd.core.error(self.ident, err, options))
+            done = err[0] not in ("CallUnknownError", "CallNotRunError")
+            cmd.post(cmd.core.error(self.ident, err, options, done))
             return
         try:
             cmd.post(cmd.core.reply(self.ident, data or b"", options))
@@ -114,6 +126,10 @@ class Relay:
     def item(self, data: "Any", dropped: int) -> None:
         """A value of the command."""
         if self._cmd.is_running(self):
+            if self._credit <= 0:
+                self._fail(ProtocolError("the command has sent more than it was allowed to"))
+                return
+            self._credit -= len(data) + 1
             try:
                 self._cmd.post(self._cmd.core.item(self.ident, data, dropped))
             except MoatError as exc:
@@ -122,15 +138,16 @@ class Relay:
     def room(self, n: int) -> None:
         """The command takes more values."""
         if self._cmd.is_running(self):
+            self._room += n
             self._cmd.post(self._cmd.core.room(self.ident, n))
 
     def _fail(self, exc):
-        """The message does not fit through here: that ends the call."""
+        """Something does not fit through here: that ends the call."""
         from moat.micro.cmd._span import to_wire
 
         self._link.stop(self._out, self)
         if self._cmd.is_running(self):
-            self._cmd.post(self._cmd.core.error(self.ident, to_wire(exc)))
+            self._cmd.post(self._cmd.core.error(self.ident, to_wire(exc), None, False))
 
 
 def _with(options, key, value):

@@ -59,8 +59,25 @@ class Served:
 
     def expire(self) -> None:
         """Its deadline has passed."""
-        self.end(["TimeoutError", "the deadline has passed"])
-        self._started = True
+        self._abort(["TimeoutError", "the deadline has passed"])
+
+    def fail(self, exc: Exception) -> None:
+        """The caller has done what it should not."""
+        from moat.micro.cmd._span import to_wire
+
+        self._abort(to_wire(exc))
+
+    def _abort(self, err):
+        """End the call now; what the command does in the end still counts as one that runs."""
+        if not self._started:
+            self._started = True
+            self.end(err)
+        elif self.cmd.is_running(self):
+            self.due = None
+            core = self.cmd.core
+            ident, self.ident = self.ident, core.detach(self.ident)
+            if ident > 0:
+                self.cmd.post(core.error(ident, err))
         self.task.cancel()
 
     def end(self, err: "list[Any]") -> None:
@@ -93,9 +110,11 @@ class Served:
                 reply = error_of(self, exc)
         finally:  # cancelled, by the caller or not
             self.end(["CancelledError", "the command was cancelled"])
-        if cmd.core.served:  # others will reply soon, too: all of it in one piece
+        if reply is None:
+            return
+        if cmd.core.served or cmd.sending:  # others reply soon, too: all of it in one piece
             cmd.post(reply)
-        elif reply is not None:
+        else:
             try:
                 await cmd.send(reply)
             except (LinkError, EOFError):

@@ -2,17 +2,17 @@
 
 Credit is counted in encoded bytes: each value costs its length and one. While it is positive
 one more value may be sent, which may exceed it. So who does not read has to keep at most its
-window and one value.
+window and one value. A peer that sends more has its stream ended with a ProtocolError.
 """
 
 from msgpack import packb
 
 from moat.micro import rt
-from moat.micro.cmd._span import decode
+from moat.micro.cmd._span import decode, to_wire
 from moat.micro.cmd._wire import KEEP
 from moat.micro.cmd.call import error_from
 from moat.micro.const import const
-from moat.micro.errors import LinkLost
+from moat.micro.errors import LinkLost, ProtocolError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -31,8 +31,10 @@ class Stream:
     _more: "Any" = None  # event: there is more credit
     _keep = 0
     _kept: "Any" = ()  # encoded values that wait for credit, if older ones may be dropped
+    _kept_bytes = 0
     _lost = 0
     _over = False  # no more values arrive
+    _allowed = 0  # bytes that the peer may send
 
     def __init__(self, cmd: "Any") -> None:
         self._cmd = cmd
@@ -55,12 +57,19 @@ class Stream:
     def _grant(self, n):
         """Allow the peer `n` more bytes."""
 
+    def _refuse(self, exc):
+        """End the stream: the peer does not keep to the protocol."""
+
     # ---- receiving
 
     def put(self, data: "Any", dropped: int) -> None:
         """A value has arrived; called by CmdMsg."""
+        if self._allowed <= 0:
+            self._refuse(ProtocolError("the peer has sent more than it was allowed to"))
+            return
+        self._allowed -= len(data) + 1
         self.dropped += dropped
-        self._items.append(data if isinstance(data, bytes) else b"")  # which is no value
+        self._items.append(data)
         self._changed.set()
 
     def over(self) -> None:
@@ -95,6 +104,7 @@ class Stream:
         if self._taken * 2 >= self._cmd.window:
             n = self._taken
             self._taken = 0
+            self._allowed += n
             self._grant(n)
         return decode(data)
 
@@ -117,10 +127,7 @@ class Stream:
         """
         data = packb(value)
         if self._keep:
-            self._kept.append(data)
-            if len(self._kept) > self._keep:
-                self._kept.pop(0)
-                self._lost += 1
+            self._put_by(data)
             self.drain()
             await rt.sleep_ms(0)
         while self._is_open():
@@ -134,6 +141,16 @@ class Stream:
                 self._post(data, 0)
                 return
         raise LinkLost("nobody listens to this stream any more")
+
+    def _put_by(self, data):
+        """Keep a value; at most a window of bytes, since the peer has chosen `keep`."""
+        self._kept.append(data)
+        self._kept_bytes += len(data)
+        while len(self._kept) > 1 and (
+            len(self._kept) > self._keep or self._kept_bytes > self._cmd.window
+        ):
+            self._kept_bytes -= len(self._kept.pop(0))
+            self._lost += 1
 
     async def _wait(self):
         if self._more is None:
@@ -152,9 +169,10 @@ class Stream:
         while self._kept and self._credit > 0 and self._is_open():
             if cmd.when_idle(self):
                 return
-            lost = self._lost
+            lost, data = self._lost, self._kept.pop(0)
             self._lost = 0
-            self._post(self._kept.pop(0), lost)
+            self._kept_bytes -= len(data)
+            self._post(data, lost)
         if self._more is not None:
             self._more.set()
 
@@ -190,6 +208,7 @@ class CallStream(Stream):
 
     async def __aenter__(self) -> "CallStream":
         path, args, kw = self._start
+        self._allowed = self._cmd.window
         self._ident = self._cmd.start(self, path, args, kw, self._cmd.window, self._options)
         return self
 
@@ -232,6 +251,10 @@ class CallStream(Stream):
         if self._is_open():
             self._cmd.post(self._cmd.core.grant(self._ident, n))
 
+    def _refuse(self, exc):
+        self._cmd.stop(self._ident, self)
+        self.end(None, to_wire(exc), None)
+
 
 class ServedStream(Stream):
     """The command's end, `st` of ``stream_NAME(self, st, …)``."""
@@ -247,16 +270,12 @@ class ServedStream(Stream):
             self._keep = keep
             self._kept = []
 
-    def put(self, data: "Any", dropped: int) -> None:
-        """See Stream.put."""
-        if self._asked:  # else nothing was allowed
-            super().put(data, dropped)
-
     async def recv(self) -> "Any":
         """Wait for the next value of the caller. EOFError: there will be none."""
         if not self._asked:  # most commands read nothing, so the first credit is not given unasked
             self._asked = True
-            self._grant(self._cmd.window)
+            self._allowed = self._cmd.window
+            self._grant(self._allowed)
         return await super().recv()
 
     def every(self, ms: int) -> "Ticks":
@@ -268,7 +287,8 @@ class ServedStream(Stream):
         return Ticks(ms)
 
     def _is_open(self):
-        return self._cmd.is_running(self._served)
+        served = self._served
+        return served.ident > 0 and self._cmd.is_running(served)
 
     def _message(self, data, dropped):
         return self._cmd.core.item(self._served.ident, data, dropped)
@@ -276,6 +296,9 @@ class ServedStream(Stream):
     def _grant(self, n):
         if self._is_open() and not self._over:
             self._cmd.post(self._cmd.core.room(self._served.ident, n))
+
+    def _refuse(self, exc):
+        self._served.fail(exc)
 
 
 class Ticks:
