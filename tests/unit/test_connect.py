@@ -12,7 +12,7 @@ from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import BaseCmd, DirCmd, Dispatch
 from moat.micro.device import connect
 from moat.micro.errors import (
-    LinkError,
+    CallUnknownError,
     LinkLost,
     NotFoundError,
     ProtocolError,
@@ -117,7 +117,7 @@ async def test_a_device_that_does_not_answer(line):
 async def test_a_device_of_another_version(line):
     async with line[1]:
         await line[1].wr(b"\xc1" + packb([0, 9, 0x58585858, None, 4096, {}]))
-        with pytest.raises(ProtocolError, match=r"version 9 .* this end 1"):
+        with pytest.raises(ProtocolError, match=r"version 9 .* this end 2"):
             async with connect(line[0]):
                 pass
 
@@ -153,7 +153,7 @@ async def test_a_device_that_goes_away_ends_the_call(line):
         tasks.start_soon(device)
         async with connect(line[0]) as dev:
             # Its last words may be about the command.
-            with pytest.raises((LinkError, RemoteError), match=r"left|closed|was cancelled"):
+            with pytest.raises((CallUnknownError, RemoteError), match=r"left|closed|was cancelled"):
                 await dev.demo.die()
 
 
