@@ -68,20 +68,27 @@ def test_the_links_that_a_device_alone_has_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cfg", "unused"),
+    ("cfg", "used", "unused"),
     [
-        ({}, ["serialpacker", "reliable", "reconnect", "log"]),
-        ({"framing": "serialpacker"}, ["reliable", "reconnect", "log"]),
-        ({"framing": "serialpacker", "reliable": True}, ["reconnect", "log", "_crc16"]),
+        ({}, "msgpack", ["serialpacker", "reliable", "reconnect", "log"]),
+        ({"framing": "serialpacker"}, "msgpack_blk", ["msgpack", "reliable", "reconnect", "log"]),
+        (
+            {"framing": "serialpacker", "reliable": True},
+            "reliable",
+            ["_serialpacker_mark", "msgpack", "reconnect", "log", "_crc16"],
+        ),
     ],
 )
-def test_what_is_not_used_is_not_imported(cfg: dict[str, Any], unused: list[str]) -> None:
+def test_what_is_not_used_is_not_imported(
+    cfg: dict[str, Any], used: str, unused: list[str]
+) -> None:
     code = (
         "import sys; from moat.micro.stacks import build_stack; "
         f"build_stack({cfg!r}, 1); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
-    assert "moat.micro.proto.msgpack" in loaded
+    assert f"moat.micro.proto.{used}" in loaded
+    assert "moat.micro.net.kinds" not in loaded
     for name in unused:
         assert f"moat.micro.proto.{name}" not in loaded

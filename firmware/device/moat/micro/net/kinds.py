@@ -4,7 +4,7 @@ __all__ = ("LINKS",)
 
 # kind: (what makes it, options that it needs, other options)
 LINKS = {
-    "stdio": ("moat.micro.proto.stream:StdioBuf", "", ""),
+    "stdio": ("moat.micro.proto.file:StdioBuf", "", ""),
     "tcp": ("moat.micro.net.net:NetLink", "host port", "timeout_ms"),
     "unix": ("moat.micro.net.unix:UnixLink", "path", "timeout_ms"),
 }
