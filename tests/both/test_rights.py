@@ -148,9 +148,9 @@ async def test_rights_go_through_links():
 async def test_what_was_refused_ends():
     async with guarded() as near, rt.TaskGroup() as tg:
         log = []
-        for _ in range(50):
+        for _ in range(10):
             tg.start_soon(outcome, log, near, ["app", "wait"])
-        await until(lambda: len(log) == 50)
+        await until(lambda: len(log) == 10)
         for exc in log:
             assert isinstance(exc, NotPermittedError)
 

@@ -153,7 +153,9 @@ async def test_a_device_that_goes_away_ends_the_call(line):
         tasks.start_soon(device)
         async with connect(line[0]) as dev:
             # Its last words may be about the command.
-            with pytest.raises((CallUnknownError, RemoteError), match=r"left|closed|was cancelled"):
+            with pytest.raises(
+                (CallUnknownError, RemoteError), match=r"left|closed|was cancelled"
+            ):
                 await dev.demo.die()
 
 
