@@ -19,8 +19,29 @@
         │   └── CallUnknownError  may have been run
         └── RemoteError       an exception of a type that only the far side knows
 
-The end of a byte stream is the built-in EOFError.
+The end of a byte stream is the built-in EOFError. The errors of calls are defined in call_errors,
+which a device loads when one of them is needed.
 """
+
+from moat.micro.const import const
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+    from moat.micro.call_errors import (
+        ArgumentError as ArgumentError,
+        BusyError as BusyError,
+        CallDoneError as CallDoneError,
+        CallError as CallError,
+        CallNotRunError as CallNotRunError,
+        CallUnknownError as CallUnknownError,
+        LostCallError as LostCallError,
+        NoConsoleError as NoConsoleError,
+        NotFoundError as NotFoundError,
+        NotPermittedError as NotPermittedError,
+        RemoteError as RemoteError,
+    )
 
 
 class MoatError(Exception):
@@ -56,57 +77,7 @@ class InUseError(MoatError):
     """Somebody else reads here already, or the layer is entered already."""
 
 
-class NoConsoleError(MoatError):
-    """This stream carries no console beside its messages."""
+def __getattr__(name: str) -> "Any":
+    from moat.micro import call_errors
 
-
-class CallError(MoatError):
-    """A call did not succeed.
-
-    Errors of calls, of these and all other types, have more attributes where the type allows it
-    (MicroPython's own ones do not): `path`, the dotted path of the command; `at`, that of the
-    device where it arose, empty for the peer; `remote_traceback`, if it was asked for.
-    """
-
-    path = at = remote_traceback = None
-
-
-class NotFoundError(CallError):
-    """There is no such command or stream; args: the message."""
-
-
-class ArgumentError(CallError):
-    """The command does not take these arguments; it was not run."""
-
-
-class NotPermittedError(CallError):
-    """The link on which the call has come has no right to this; it was not run."""
-
-
-class BusyError(CallError):
-    """The peer serves as many calls as it can; the command was not run."""
-
-
-class LostCallError(CallError):
-    """The session with the peer was lost while the call was under way."""
-
-
-class CallNotRunError(LostCallError):
-    """The command was not run: call again."""
-
-
-class CallDoneError(LostCallError):
-    """The command was run to its end, or to its error; what it said is lost."""
-
-
-class CallUnknownError(LostCallError):
-    """The command may have been run, or a part of it."""
-
-
-class RemoteError(CallError):
-    """The command raised an exception whose type is not known here; args: type name, its args."""
-
-    def __str__(self):
-        if len(self.args) < 2:
-            return ", ".join(str(a) for a in self.args)
-        return "{}: {}".format(self.args[0], ", ".join(str(a) for a in self.args[1]))
+    return getattr(call_errors, name)
