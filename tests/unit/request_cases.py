@@ -1,5 +1,7 @@
 """One core of the request protocol, in a session with a peer that the test plays."""
 
+from typing import Any
+
 from moat.micro.cmd._request import SESSION, Requests
 from moat.micro.cmd._wire import CALL, HELLO, ID_BITS, VERSION
 
@@ -8,12 +10,19 @@ NEXT = PEER + 1 | 8  # its id in the session that follows
 OTHER = PEER ^ 0x10000  # another peer
 
 
+def received(core: Requests, *msg: Any) -> Any:
+    """The event of a message, which causes one."""
+    event = core.receive(list(msg))
+    assert event is not None
+    return event
+
+
 class Ours:
     """A call of ours."""
 
     order = 0
 
-    def __init__(self, name="ours"):
+    def __init__(self, name: "int | str" = "ours"):
         self.name = name
 
     def __eq__(self, other):
@@ -38,7 +47,7 @@ def called(core, ident=1, credit=None):
     core.served[ident] = f"served {ident}"
 
 
-def calling(core, name="ours", credit=None):
+def calling(core, name: "int | str" = "ours", credit=None):
     """Call the peer; returns the id."""
     return core.call(Ours(name), ["x"], b"", credit)[0]
 

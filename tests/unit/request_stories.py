@@ -106,6 +106,22 @@ def same_id_in_later_sessions(cores: Cores) -> None:
     assert {fate.told for fate in a.calls[1:]} == {NOT_RUN}
 
 
+def forgotten(cores: Cores) -> None:
+    """A call takes so long that the callee does not remember it when it ends."""
+    world = opened(cores)
+    a, b = world.ends
+    for _ in range(cores.recent + 1):
+        a.call(None, False)
+        world.deliver(side=1, n=9)
+        if len(a.calls) > 1:
+            b.end(1, "reply")
+        world.deliver(side=0, n=9)
+    b.end(0, "reply")
+    world.breaks((4095, 4095), (0, 1))
+    world.drain()
+    assert a.calls[0].told == UNKNOWN
+
+
 def stranger(cores: Cores) -> None:
     """A peer of another version turns up between."""
     world = opened(cores)
@@ -218,6 +234,6 @@ def notices_are_bounded(cores: Cores) -> None:
 
 STORIES = (
     stale_hello, old_hello_and_call, same_id_in_a_session_that_never_was,
-    same_id_in_later_sessions, stranger, bye_to_somebody_else, long_cancelled,
+    same_id_in_later_sessions, forgotten, stranger, bye_to_somebody_else, long_cancelled,
     credit_in_one_message, unsent, too_many_at_once, notices_are_bounded,
 )  # fmt: skip

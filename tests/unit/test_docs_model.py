@@ -1,4 +1,4 @@
-"""docs/commands.md: its examples, run as they stand there."""
+"""docs/commands.md, the model: its examples, run as they stand there."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import re
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from moat.micro import errors, rt
+from moat.micro import rt
 from moat.micro.cmd import _caller
 from moat.micro.cmd.link import LinkCmd
 from moat.micro.cmd.msg import CmdMsg
@@ -27,7 +28,7 @@ from tools.docs import blocks
 COMMANDS = Path(__file__).parents[2] / "docs" / "commands.md"
 TEXT = " ".join(COMMANDS.read_text(encoding="utf-8").split())
 EXAMPLES = blocks(COMMANDS, "example")
-NAMES = {"anyio": anyio, "P": P, **vars(errors)}
+NAMES = {"anyio": anyio, "P": P, **vars(import_module("moat.micro.errors"))}
 
 
 def new_app() -> Any:

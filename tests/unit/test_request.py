@@ -18,6 +18,7 @@ from tests.unit.request_cases import (
     calling,
     names,
     opened,
+    received,
     state,
 )
 
@@ -51,7 +52,7 @@ def test_another_peer_ends_the_session(knows_us):
     calling(core)
     called(core, 9)
     own = core.own
-    event = core.receive([HELLO, VERSION, OTHER, own if knows_us else None, 4096, {}])
+    event = received(core, HELLO, VERSION, OTHER, own if knows_us else None, 4096, {})
     assert (event[0], names(event[1]), event[2]) == (
         SESSION, [("ours", "CallUnknownError")], ["served 9"],
     )  # fmt: skip
@@ -63,7 +64,7 @@ def test_another_peer_ends_the_session(knows_us):
 def test_a_peer_that_has_forgotten_us_ends_the_session():
     core = opened()
     calling(core)
-    event = core.receive([HELLO, VERSION, PEER, None, 4096, {}])
+    event = received(core, HELLO, VERSION, PEER, None, 4096, {})
     assert event == (SESSION, [], [])  # what has become of it is not known yet
     assert not core.open
     assert core.calls == {}
@@ -74,7 +75,7 @@ def test_a_bye_ends_the_session():
     core = opened()
     calling(core)
     called(core, 3)
-    event = core.receive([BYE])
+    event = received(core, BYE)
     assert names(event[1]) == [("ours", "CallUnknownError")]
     assert event[2] == ["served 3"]
     assert not core.open
@@ -117,13 +118,13 @@ def test_another_version_is_refused_by_name_and_answered_once(version):
     calling(core)
     called(core, 5)
     hello = [HELLO, version, OTHER, "whatever"]
-    event = core.receive(hello)
+    event = received(core, *hello)
     assert (event[0], names(event[1]), event[2]) == (
         REFUSED, [("ours", "CallUnknownError")], ["served 5"],
     )  # fmt: skip
     assert event[3] == f"the peer speaks version {version} of the protocol, this end {VERSION}"
     assert not core.open
-    event = core.receive(hello)
+    event = received(core, *hello)
     assert event[:3] == (REFUSED, [], [])
     assert core.out == [core.hello()]
 
@@ -131,7 +132,7 @@ def test_another_version_is_refused_by_name_and_answered_once(version):
 def test_a_peer_that_fits_may_come_after_one_that_does_not():
     core = Requests(5)
     core.receive([HELLO, VERSION + 1, PEER])
-    event = core.receive([HELLO, VERSION, OTHER, core.own, 100])
+    event = received(core, HELLO, VERSION, OTHER, core.own, 100)
     assert event == (SESSION, [], [])
     assert core.open
 
@@ -267,7 +268,7 @@ def test_a_peer_that_has_started_anew_knows_nothing():
 def test_a_hello_of_the_session_itself_tells_nothing():
     core, _ = lost_calls(1)
     assert again(core, {DONE: b"\x01"}, PEER) == []
-    event = core.receive([HELLO, VERSION, PEER, core.own, 4096, {DONE: b"\x01"}])
+    event = received(core, HELLO, VERSION, PEER, core.own, 4096, {DONE: b"\x01"})
     assert names(event[1]) == [(0, "CallNotRunError")]  # it never had that session
     assert core.open
 

@@ -26,7 +26,7 @@ from moat.micro.cmd._wire import (
     TRACEBACK,
 )
 from moat.micro.errors import BusyError, MessageTooLongError
-from tests.unit.request_cases import Ours, again, called, calling, opened
+from tests.unit.request_cases import Ours, again, called, calling, opened, received
 
 # ---- calls without a reply
 
@@ -36,11 +36,11 @@ def test_a_call_without_an_id_gets_no_reply():
     msg = [CALL, 0, ["x"], b"\x91\x01"]
     assert core.receive(msg) == (CALL, -1, msg)
     core.served[-1] = "one"
-    assert core.receive([CALL, 0, ["x"]])[1] == -2
+    assert received(core, CALL, 0, ["x"])[1] == -2
     assert core.reply(-1, b"\x01") is None
     assert core.error(-2, ["ValueError"]) is None
     assert core.served == {}
-    assert core.receive([CALL, 0, ["x"]])[1] == -1
+    assert received(core, CALL, 0, ["x"])[1] == -1
 
 
 def test_it_has_none_at_the_caller_either():
@@ -176,7 +176,7 @@ def test_a_reply_that_is_too_long_can_still_become_an_error():
         with pytest.raises(MessageTooLongError):
             send(1, bytes(100))
     assert 1 in core.served
-    assert core.error(1, ["MessageTooLongError", "100"])[0] == ERROR
+    assert (core.error(1, ["MessageTooLongError", "100"]) or [0])[0] == ERROR
     assert core.served == {}
 
 
@@ -249,6 +249,7 @@ def test_an_error_is_shortened_until_it_fits(peer_limit, name, args, opts):
     core = opened(peer_limit)
     called(core, 255)
     msg = core.error(255, [name, *args], opts)
+    assert msg is not None
     assert len(packb(msg)) <= peer_limit
     whole = packb([name, *args])
     if len(whole) * 4 + 60 + 9 * len(args) < peer_limit:
@@ -258,7 +259,7 @@ def test_an_error_is_shortened_until_it_fits(peer_limit, name, args, opts):
 def test_a_shortened_error_keeps_its_type_and_the_start_of_its_text():
     core = opened(1000)
     called(core)
-    _, _, err = core.error(1, ["NotFoundError", "no such thing; " * 500], {AT: [1]})
+    err = (core.error(1, ["NotFoundError", "no such thing; " * 500], {AT: [1]}) or [])[2]
     assert err[0] == "NotFoundError"
     assert err[1].startswith("no such thing; no such thing; ")
     assert err[1].endswith("...")

@@ -14,7 +14,7 @@ _GAP_MS = 250
 # Calls of the host at a time, bytes of a stream on their way to us, bytes that are read at once.
 _SERVED, _WINDOW, _CHUNK = (16, 4096, 256)
 if sys.platform in ("linux", "darwin"):
-    _SERVED, _WINDOW, _CHUNK = (100, 65536, 4096)
+    _SERVED, _WINDOW, _CHUNK = (90, 65536, 4096)
 
 _guard = _codec = _port = None
 

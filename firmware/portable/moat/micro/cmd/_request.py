@@ -139,9 +139,8 @@ class Requests(Caller):
         return event
 
     def _bye(self):
-        greets = (
-            self.peer is None and len(self.out) > 0
-        )  # somebody else: who has left never heard of us
+        # Who has left has never heard of us: our hello is for somebody else.
+        greets = self.peer is None and len(self.out) > 0
         event = self.lost(True)
         if greets:
             self.out.append(self.hello())
@@ -258,7 +257,7 @@ class Requests(Caller):
             if msg[0] in (REPLY, ERROR):
                 if msg[1] == ident:
                     raise ValueError
-                n += 1
+                n += msg[0] == REPLY  # an error costs little, and comes at once
         return n >= self._max_served
 
     def _no(self, ident, *err):
