@@ -5,7 +5,7 @@ from _helpers import raises, until
 from _memory import pair
 
 from moat.micro import rt
-from moat.micro.cmd import _span
+from moat.micro.cmd import _errors
 from moat.micro.cmd._wire import CALL, CANCEL, DEADLINE, REPLY
 from moat.micro.cmd.call import Call, options
 from moat.micro.errors import RemoteError
@@ -100,19 +100,19 @@ async def test_a_traceback_comes_if_asked_for():
 
 async def test_registered_errors_arrive_as_such():
     try:
-        _span.known(OddError)
-        _span.known(OddError)
+        _errors.known(OddError)
+        _errors.known(OddError)
         async with linked() as (near, _):
             with raises(OddError) as info:
                 await near.call(["app", "bad"], "odd")
             assert info.exc.args[0] == "odd"
     finally:
-        _span._apps.clear()
+        _errors._apps.clear()
 
     with raises(ValueError):
-        _span.known(type("KeyError", (Exception,), {}))
+        _errors.known(type("KeyError", (Exception,), {}))
     with raises(TypeError):
-        _span.known(int)
+        _errors.known(int)
 
 
 async def test_a_notice_runs_without_a_reply():

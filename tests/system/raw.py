@@ -9,7 +9,7 @@ from typing import Any, Self
 import anyio
 from msgpack import packb, unpackb
 
-from moat.micro.cmd._span import from_wire
+from moat.micro.cmd._errors import from_wire
 from moat.micro.cmd._wire import CALL, ERROR, HELLO, ID_BITS, REPLY, VERSION
 from moat.micro.errors import LinkError
 from moat.micro.proto._msgpack import PREFIX, Decoder

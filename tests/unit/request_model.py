@@ -33,7 +33,7 @@ from moat.micro.errors import BusyError
 MAX_SERVED = 4
 NOT_RUN, DONE, UNKNOWN = "CallNotRunError", "CallDoneError", "CallUnknownError"
 
-_MODULES = ("_checks", "_caller", "_outcome", "_request")
+_MODULES = ("_checks", "_options", "_caller", "_outcome", "_request")
 _PACKAGE = "moat.micro.cmd."
 _numbers = count()
 

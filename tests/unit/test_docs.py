@@ -12,8 +12,9 @@ from msgpack import packb, unpackb
 
 from moat.micro.boards import all_boards
 from moat.micro.cmd import _wire
+from moat.micro.cmd._errors import _BUILTIN, _OWN, from_wire
 from moat.micro.cmd._request import Requests
-from moat.micro.cmd._span import _BUILTIN, _OWN, from_wire, pack_args
+from moat.micro.cmd._span import pack_args
 from moat.micro.cmd.call import Call
 from moat.micro.errors import RemoteError
 from moat.micro.proto import _serialpacker
@@ -153,7 +154,7 @@ def session(limit: int = 1 << 20) -> tuple[Requests, Requests]:
 @pytest.mark.parametrize("ident", [1, 127, 128, 255])
 def test_a_ping_costs_14_bytes(ident: int, size: int) -> None:
     near, far = session()
-    near._last = ident - 1
+    near.last = ident - 1
     path = ["sys", "ping"]
     data = pack_args((b"x" * size,), {}) if size else b""
     used, call = near.call(Call(), path, data)

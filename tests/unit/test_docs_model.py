@@ -28,7 +28,8 @@ from tools.docs import blocks
 COMMANDS = Path(__file__).parents[2] / "docs" / "commands.md"
 TEXT = " ".join(COMMANDS.read_text(encoding="utf-8").split())
 EXAMPLES = blocks(COMMANDS, "example")
-NAMES = {"anyio": anyio, "P": P, **vars(import_module("moat.micro.errors"))}
+ERRORS = [vars(import_module(f"moat.micro.{name}")) for name in ("errors", "call_errors")]
+NAMES = {"anyio": anyio, "P": P, **ERRORS[0], **ERRORS[1]}
 
 
 def new_app() -> Any:

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgpack import packb, unpackb
 
-from moat.micro import errors
-from moat.micro.cmd import _span as wire
-from moat.micro.cmd._span import from_wire, to_wire
+from moat.micro import call_errors, errors
+from moat.micro.cmd import _errors as wire
+from moat.micro.cmd._errors import from_wire, to_wire
 from moat.micro.errors import (
     MoatError,
     NotFoundError,
@@ -35,7 +35,7 @@ def test_a_known_type_arrives_with_its_arguments(cls, args):
 def test_every_error_of_ours_that_a_command_may_raise_is_known():
     leaves = {
         cls
-        for cls in vars(errors).values()
+        for cls in [*vars(errors).values(), *vars(call_errors).values()]
         if isinstance(cls, type) and issubclass(cls, MoatError) and not cls.__subclasses__()
     }
     assert leaves - {RemoteError} == set(wire._OWN)

@@ -163,7 +163,7 @@ def test_a_hello_contains_no_ctrl_c(own, peer, limit):
 )
 def test_a_hello_that_tells_of_calls_contains_none_either(what, start):
     core, peer = opened(max_served=100), opened()
-    peer._last = start
+    peer.last = start
     for step in what:
         if step == "call" and len(peer.calls) < 95:
             ident = calling(peer)

@@ -221,7 +221,7 @@ some_options = st.none() | st.fixed_dictionaries(
 )
 def test_what_is_sent_fits_the_peer(peer_limit, path, data, credit, opts):
     core = opened(peer_limit)
-    core._last = 254
+    core.last = 254
     core.receive([CALL, 255, ["x"]])
     for make in (
         lambda: core.call(Ours(), path, data, credit, opts)[1],

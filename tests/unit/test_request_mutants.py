@@ -52,14 +52,14 @@ MUTANTS = {
     "as many calls as like to": ("_request", "return n >= self._max_served", "return False"),
     "a call that runs on does not count": (
         "_request", "        self.served[number] = self.served[ident]\n", ""),
-    "the same id at once": ("_caller", "        self._last = ident\n", ""),
+    "the same id at once": ("_caller", "        core.last = ident\n", ""),
     "an id is free when its call is cancelled": (
-        "_caller", "        self.calls[ident] = None\n", "        del self.calls[ident]\n"),
+        "_caller", "        core.calls[ident] = None\n", "        del core.calls[ident]\n"),
     "more calls than ids can tell apart": (
-        "_caller", "if len(self.calls) >= _MAX_CALLS:", "if len(self.calls) >= _IDS - 2:"),
+        "_caller", "if len(core.calls) >= _MAX_CALLS:", "if len(core.calls) >= _IDS - 2:"),
     "credit for another stream": (
-        "_caller", "msg[0] == kind and msg[1] == ident", "msg[0] == kind"),
-    "credit gets lost": ("_caller", "                msg[2] = min(msg[2] + n, MOST)\n", ""),
+        "_request", "msg[0] == kind and msg[1] == ident", "msg[0] == kind"),
+    "credit gets lost": ("_request", "                msg[2] = min(msg[2] + n, MOST)\n", ""),
 }  # fmt: skip
 
 EXAMPLES = 300

@@ -29,17 +29,38 @@ _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
 
+    # ruff: noqa: PLC0414 -- the form that tells type checkers what can be imported from here
     from moat.micro.call_errors import (
         ArgumentError as ArgumentError,
+    )
+    from moat.micro.call_errors import (
         BusyError as BusyError,
+    )
+    from moat.micro.call_errors import (
         CallDoneError as CallDoneError,
+    )
+    from moat.micro.call_errors import (
         CallError as CallError,
+    )
+    from moat.micro.call_errors import (
         CallNotRunError as CallNotRunError,
+    )
+    from moat.micro.call_errors import (
         CallUnknownError as CallUnknownError,
+    )
+    from moat.micro.call_errors import (
         LostCallError as LostCallError,
+    )
+    from moat.micro.call_errors import (
         NoConsoleError as NoConsoleError,
+    )
+    from moat.micro.call_errors import (
         NotFoundError as NotFoundError,
+    )
+    from moat.micro.call_errors import (
         NotPermittedError as NotPermittedError,
+    )
+    from moat.micro.call_errors import (
         RemoteError as RemoteError,
     )
 

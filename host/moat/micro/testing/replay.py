@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Self
 from msgpack import packb, unpackb
 
 from moat.micro import rt
-from moat.micro.cmd._span import from_wire
+from moat.micro.cmd._errors import from_wire
 from moat.micro.errors import InUseError, LinkLost
 from moat.micro.proto.capture import Record, read_capture
 from moat.micro.proto.stack import Base, BaseBlk, BaseBuf, BaseMsg

@@ -21,14 +21,13 @@ with another id, or one from a peer that does not know ours, or a bye, ends all 
 sides. What has become of ours, _outcome.py finds out with the next hello.
 """
 
-from moat.micro.cmd._caller import HEADER, Caller
+from moat.micro import errors
 from moat.micro.cmd._checks import (
-    call_options,
+    MOST,
     following,
     natural,
     same,
     value,
-    weight,
     without_3,
 )
 from moat.micro.cmd._wire import (
@@ -57,10 +56,15 @@ if _TYPING:
 SESSION = -1
 REFUSED = -2
 
+# Bytes of the longest header without its path: array, kind, id, length of the data, credit.
+HEADER = 24
+
+_CALLER = ("arrived", "call", "cancel", "fed", "feed", "grant", "mine")
+
 _WHY = "the peer has left or started anew"
 
 
-class Requests(Caller):
+class Requests:
     """The state of one link.
 
     Args:
@@ -77,7 +81,12 @@ class Requests(Caller):
         max_served: int = 16,
         send_limit: "int | None" = None,
     ) -> None:
-        super().__init__()
+        self.calls: "dict[int, Any]" = {}  # id -> what the caller gave us; None: cancelled
+        self.called = self.last = 0  # number of calls of ours, id of the last one
+        self.open = False  # the peer knows us, too
+        self.out: "list[Any]" = []  # messages to be sent before any other
+        self.outcomes: "Any" = None  # of a session that was lost, if there is anything to tell
+        self.peer_limit = 0  # bytes of the longest message that can be sent
         self.own = own | ID_BITS
         self.limit = without_3(limit)
         self.peer: "Any" = None  # id of the peer, once it has said hello
@@ -89,6 +98,17 @@ class Requests(Caller):
         self._max_served = max_served
         self._send_limit = send_limit
         self._refused: "Any" = -1  # id of the last peer of another version
+
+    def __getattr__(self, name: str) -> "Any":
+        """Return a method of the Caller, which an end that never calls does not need."""
+        if name not in _CALLER:
+            raise AttributeError(name)
+        from moat.micro.cmd._caller import Caller
+
+        caller = Caller(self)
+        for method in _CALLER:
+            setattr(self, method, getattr(caller, method))
+        return getattr(caller, name)
 
     def hello(self) -> "list[Any]":
         """Return the message that introduces us; send it at the start, and when in doubt."""
@@ -232,6 +252,8 @@ class Requests(Caller):
         if len(msg) > 4 and msg[4] is not None and (not ident or natural(msg[4]) < 0):
             raise ValueError
         if len(msg) > 5:
+            from moat.micro.cmd._options import call_options
+
             msg[5] = call_options(msg[5])
         if self._is_busy(ident):
             return self._no(ident, "BusyError", "%d calls are served already" % self._max_served)
@@ -296,7 +318,12 @@ class Requests(Caller):
 
         MessageTooLongError: it is still to be ended.
         """
-        self.check(len(data) + (weight(options) if options else 0))
+        n = len(data)
+        if options:
+            from moat.micro.cmd._options import weight
+
+            n += weight(options)
+        self.check(n)
         del self.served[ident]
         if ident < 0:
             return None
@@ -316,6 +343,8 @@ class Requests(Caller):
             return None
         if not done:
             self._vague.append(ident)
+        from moat.micro.cmd._options import weight
+
         room = self.peer_limit - HEADER
         if options and weight(err) + weight(options) > room:
             options = None
@@ -344,14 +373,35 @@ class Requests(Caller):
         """Allow the caller `n` more bytes. None: a message that waits does."""
         return self.allow(ROOM, ident, n)
 
+    # ---- at both ends
+
+    def check(self, n: int) -> None:
+        """MessageTooLongError: the peer takes no message with a header and `n` bytes."""
+        if n + HEADER > self.peer_limit:
+            raise errors.MessageTooLongError(
+                "the message has about %d bytes, the peer takes %d" % (n, self.peer_limit - HEADER)
+            )
+
+    def allow(self, kind: int, ident: int, n: int) -> "list[Any] | None":
+        """Return the message that allows `n` more bytes, unless one that waits does."""
+        for msg in self.out:  # so a peer that sends many of them to a relay fills nothing
+            if msg[0] == kind and msg[1] == ident:
+                msg[2] = min(msg[2] + n, MOST)
+                return None
+        return [kind, ident, n]
+
+    def _ours(self, kind, msg):
+        """What is said about a call of ours."""
+        return self.arrived(kind, msg) if self.calls else self.calls[0]  # a KeyError
+
     _TABLE = {
         CALL: _call,
         CANCEL: _cancel,
         CREDIT: _credit,
         FEED: _feed,
         FED: _fed,
-        REPLY: Caller.ended,
-        ERROR: Caller.ended,
-        ITEM: Caller.item_of,
-        ROOM: Caller.room_of,
+        REPLY: _ours,
+        ERROR: _ours,
+        ITEM: _ours,
+        ROOM: _ours,
     }

@@ -1,7 +1,8 @@
 """Calls with more than a path and arguments, and what is known when they have ended."""
 
 from moat.micro import rt
-from moat.micro.cmd._span import decode, from_wire
+from moat.micro.cmd._errors import from_wire
+from moat.micro.cmd._span import decode
 from moat.micro.cmd._wire import AT, DEADLINE, KEEP, LONGEST, TRACE, TRACEBACK
 from moat.micro.const import const
 

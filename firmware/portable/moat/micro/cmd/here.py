@@ -1,7 +1,7 @@
 """What a command may know of the call that it serves, and what a caller may have asked for."""
 
 from moat.micro import rt
-from moat.micro.cmd._span import to_wire
+from moat.micro.cmd._errors import to_wire
 from moat.micro.cmd._wire import TRACE, TRACEBACK
 from moat.micro.const import const
 

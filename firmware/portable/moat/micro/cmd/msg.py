@@ -377,7 +377,7 @@ class CmdMsg(Base):
         try:
             begin(self, ident, msg)
         except Exception as exc:  # the tree's, so perhaps of an app: to the caller
-            from moat.micro.cmd._span import to_wire
+            from moat.micro.cmd._errors import to_wire
 
             self.post(self.core.error(ident, to_wire(exc)))
 

@@ -143,7 +143,7 @@ class Relay:
 
     def _fail(self, exc):
         """Something does not fit through here: that ends the call."""
-        from moat.micro.cmd._span import to_wire
+        from moat.micro.cmd._errors import to_wire
 
         self._link.stop(self._out, self)
         if self._cmd.is_running(self):

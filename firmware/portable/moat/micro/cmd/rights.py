@@ -39,14 +39,33 @@ class Rights:
         NotFoundError: it leads nowhere, behind a node that is allowed.
         """
         try:
-            items, found, n = self._root.resolve(path, streaming, self._base)
+            items, found = self._resolve(path, streaming)
         except NotFoundError as exc:
             if not self._may_know(path):
                 raise _refused(path)
             raise exc
         if self._allowed(items) is None:
             raise _refused(path)
-        return found if n is None else (found, n)
+        return found
+
+    def _resolve(self, path, streaming):
+        """The items that the path is resolved to, and what Dispatch.find returns."""
+        top = self._node(self._base)
+        if top is None:
+            raise NotFoundError("there is nothing here")
+        link, n, found = self._root.walk(path, streaming, top)
+        if not isinstance(path, str):
+            items = path
+        else:
+            items = list(path[:n]) + ([path[n:]] if link is None else [])
+        return items, found if link is None else (link.link(), n)
+
+    def _node(self, items):
+        """The node at these items, or None."""
+        node = self._root
+        for name in items:
+            node = None if node is None else node.child(name)
+        return node
 
     def _allowed(self, items):
         """The entry that allows this, or None."""
@@ -60,12 +79,7 @@ class Rights:
         allowed = None if isinstance(path, str) else self._allowed(path)
         if allowed is None:
             return False
-        node = self._root
-        for name in self._base + allowed:
-            node = node.child(name)
-            if node is None:
-                return False
-        return True
+        return self._node(self._base + allowed) is not None
 
 
 def _items(path):

@@ -2,10 +2,10 @@
 
 from msgpack import packb
 
-from moat.micro import rt
+from moat.micro import errors, rt
 from moat.micro.cmd._wire import DEADLINE
 from moat.micro.const import const
-from moat.micro.errors import ArgumentError, LinkError, NotFoundError
+from moat.micro.errors import LinkError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -17,7 +17,7 @@ def begin(cmd: "Any", ident: int, msg: "list[Any]") -> None:
     credit = msg[4] if len(msg) > 4 else None
     options = msg[5] if len(msg) > 5 else None
     if cmd.root is None:
-        raise NotFoundError("there are no commands here")
+        raise errors.NotFoundError("there are no commands here")
     command = cmd.root.find(msg[2], credit is not None)
     if isinstance(command, tuple):
         from moat.micro.cmd.relay import pass_on
@@ -63,7 +63,7 @@ class Served:
 
     def fail(self, exc: Exception) -> None:
         """The caller has done what it should not."""
-        from moat.micro.cmd._span import to_wire
+        from moat.micro.cmd._errors import to_wire
 
         self._abort(to_wire(exc))
 
@@ -133,4 +133,4 @@ class Served:
             return command(*args, **kw)
         except TypeError as exc:
             # A coroutine function runs nothing yet, so these are the arguments.
-            raise ArgumentError(str(exc))
+            raise errors.ArgumentError(str(exc))

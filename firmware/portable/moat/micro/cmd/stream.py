@@ -8,7 +8,8 @@ window and one value. A peer that sends more has its stream ended with a Protoco
 from msgpack import packb
 
 from moat.micro import rt
-from moat.micro.cmd._span import decode, to_wire
+from moat.micro.cmd._errors import to_wire
+from moat.micro.cmd._span import decode
 from moat.micro.cmd._wire import KEEP
 from moat.micro.cmd.call import error_from
 from moat.micro.const import const

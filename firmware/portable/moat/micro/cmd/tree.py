@@ -11,9 +11,8 @@ An app is a small class:
                 await st.send(i)
 """
 
-from moat.micro import rt
+from moat.micro import errors, rt
 from moat.micro.const import const
-from moat.micro.errors import NotFoundError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -151,32 +150,14 @@ class Dispatch(DirCmd):
 
         NotFoundError: names the first item that does not exist, and what does.
         """
-        node, i, found = self._walk(path, _STREAM if streaming else _COMMAND, self)
+        node, i, found = self.walk(path, streaming, self)
         return found if node is None else (node.link(), i)
 
-    def resolve(
-        self, path: "Any", streaming: bool, base: "list[Any]"
-    ) -> "tuple[list[Any], Any, Any]":
-        """Return the items that `path` is resolved to from `base` on, and what `find` returns.
-
-        (items, method, None), or (items, CmdMsg of a link, number of items that lead to it).
-        """
-        top = self
-        for name in base:
-            top = top.child(name)
-            if top is None:
-                raise NotFoundError("there is nothing here")
-        node, i, found = self._walk(path, _STREAM if streaming else _COMMAND, top)
-        if not isinstance(path, str):
-            items = path
-        else:
-            items = list(path[:i]) + ([path[i:]] if node is None else [])
-        return (items, found, None) if node is None else (items, node.link(), i)
-
-    def _walk(self, path, prefix, node):
-        """Return (None, i, method), or (link node, i, None); i: items that lead there."""
+    def walk(self, path: "Any", streaming: bool, node: "Any") -> "tuple[Any, int, Any]":
+        """Return (None, i, method), or (link node, i, None); `i` items lead there from `node`."""
         if not path:
-            raise NotFoundError("the path is empty")
+            raise errors.NotFoundError("the path is empty")
+        prefix = _STREAM if streaming else _COMMAND
         word = isinstance(path, str)
         end = len(path) - 1
         i = 0

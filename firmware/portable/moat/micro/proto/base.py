@@ -1,8 +1,8 @@
 """The base classes of streams that every device needs; see stack.py for their contracts."""
 
-from moat.micro import rt
+from moat.micro import errors, rt
 from moat.micro.const import const
-from moat.micro.errors import InUseError, NoConsoleError
+from moat.micro.errors import InUseError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -49,11 +49,11 @@ class Base:
         They are split off while another task reads messages: somebody has to do that.
         EOFError: the link has ended. NoConsoleError: this stream carries no console.
         """
-        raise NoConsoleError(type(self).__name__)
+        raise errors.NoConsoleError(type(self).__name__)
 
     async def cwr(self, buf: "Any") -> None:
         """Write `buf` as console bytes, never into the middle of a message."""
-        raise NoConsoleError(type(self).__name__)
+        raise errors.NoConsoleError(type(self).__name__)
 
     async def flush(self) -> None:
         """Wait until the peer has what was sent, where that can be known; else return at once.

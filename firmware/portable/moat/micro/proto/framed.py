@@ -1,8 +1,8 @@
 """Messages and console text on one byte stream: what all codecs on a Buf have in common."""
 
-from moat.micro import rt
+from moat.micro import errors, rt
 from moat.micro.const import const
-from moat.micro.errors import InUseError, LinkError, LinkReset, NoConsoleError
+from moat.micro.errors import InUseError, LinkError, LinkReset
 from moat.micro.proto.base import Stacked
 
 _TYPING = const(0)  # true for type checkers only
@@ -184,7 +184,9 @@ class Framed(Stacked):
 
     def _check_console(self):
         if not self._console:
-            raise NoConsoleError("without a byte that begins them there are nothing but messages")
+            raise errors.NoConsoleError(
+                "without a byte that begins them there are nothing but messages"
+            )
 
     async def _write(self, data):
         """Write `data`, a whole frame or text, after what others are writing."""

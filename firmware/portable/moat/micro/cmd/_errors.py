@@ -1,0 +1,93 @@
+"""Exceptions on the wire. A device imports this with the first error of a call."""
+
+from moat.micro.const import const
+from moat.micro.errors import (
+    ArgumentError,
+    BusyError,
+    CallDoneError,
+    CallNotRunError,
+    CallUnknownError,
+    InUseError,
+    LinkLost,
+    LinkReset,
+    MessageTooLongError,
+    NoConsoleError,
+    NotFoundError,
+    NotPermittedError,
+    ProtocolError,
+    RemoteError,
+)
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+
+_OWN = (LinkLost, LinkReset, ProtocolError, MessageTooLongError, InUseError, NoConsoleError,
+    NotFoundError, ArgumentError, NotPermittedError, BusyError, CallNotRunError, CallDoneError,
+    CallUnknownError)  # fmt: skip
+_BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, IndexError,
+    KeyError, LookupError, MemoryError, NameError, NotImplementedError, OSError, OverflowError,
+    RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError)  # fmt: skip
+_apps: "list[Any]" = []  # of apps, see `known`
+
+
+def known(*types: "Any") -> None:
+    """Let errors of these types arrive as such; both sides have to know them.
+
+    TypeError: one of them is no exception. ValueError: another one has that name.
+    """
+    for cls in types:
+        if not issubclass(cls, Exception):
+            raise TypeError("%r is no type of exceptions" % cls)
+        for other in _OWN + _BUILTIN + tuple(_apps):
+            if other.__name__ == cls.__name__ and other is not cls:
+                raise ValueError("another error is called %s" % cls.__name__)
+        if cls not in _apps:
+            _apps.append(cls)
+
+
+def to_wire(exc: BaseException) -> "list[object]":
+    """Return the list that stands for an exception on the wire: type name, then its arguments.
+
+    Arguments that are not plain scalars are replaced by their repr. What came from yet another
+    peer is passed on as it was.
+    """
+    if isinstance(exc, RemoteError) and len(exc.args) == 2:
+        return [exc.args[0]] + [_plain(a) for a in exc.args[1]]
+    # CPython's subclasses of OSError, which the number stands for, are not known everywhere.
+    numbered = isinstance(exc, OSError) and len(exc.args) > 1
+    name = "OSError" if numbered else type(exc).__name__
+    out: list[object] = [name]
+    out.extend([_plain(a) for a in exc.args])
+    return out
+
+
+def _plain(a):
+    if a is None or isinstance(a, (float, bytes)):
+        return a
+    if isinstance(a, int) and -(1 << 63) <= a < 1 << 64:
+        return a
+    try:
+        if isinstance(a, str) and a.encode() is not None:  # a lone surrogate has no encoding
+            return a
+    except UnicodeError:
+        pass
+    return repr(a)
+
+
+def from_wire(err: object) -> Exception:
+    """Return the exception for what `to_wire` made; an unknown type becomes RemoteError.
+
+    What is no such list becomes a ProtocolError.
+    """
+    if not isinstance(err, list) or not err or not isinstance(err[0], str):
+        return ProtocolError("malformed error from the peer")
+    name, args = err[0], err[1:]
+    for cls in _OWN + _BUILTIN + tuple(_apps):
+        if cls.__name__ == name:
+            try:
+                return cls(*args)
+            except Exception:  # SyntaxError, for one, wants them to be of certain types
+                break
+    return RemoteError(name, args)
