@@ -1,15 +1,12 @@
 """The runtime that portable code sees, on MicroPython's asyncio.
 
 The host's rt.py has the same names on anyio, and says what both promise. Here cancellation is
-edge-triggered: it is raised once, where the task waits. A task that is cancelled before its first
-step does not run at all.
+edge-triggered: raised once, where the task waits, and not at all before its first step.
 """
 
 import asyncio
 from asyncio import core, sleep_ms
-from time import ticks_add, ticks_diff, ticks_ms, ticks_us
-
-from _port import image as IMAGE  # noqa: N812 -- the hash of what is frozen; None on the host
+from time import ticks_add, ticks_diff, ticks_ms
 
 __all__ = (
     "IMAGE", "CancelScope", "Event", "ExceptionGroup", "Lock", "Queue", "TaskGroup",
@@ -27,13 +24,17 @@ _open = {}  # task -> the innermost scope that it has entered
 
 def __getattr__(name):
     """Make what a running stack does not need when it is first asked for."""
-    global CancelScope, ExceptionGroup, Lock, Queue, grace_ms
+    global IMAGE, CancelScope, ExceptionGroup, Lock, Queue, grace_ms, ticks_us
     if name == "Lock":
         Lock = asyncio.Lock
     elif name == "Queue":
         from moat.micro._queue import BaseQueue
 
         Queue = type("Queue", (BaseQueue,), {"Event": Event})
+    elif name == "ticks_us":
+        from time import ticks_us
+    elif name == "IMAGE":  # the hash of what is frozen
+        from _port import image as IMAGE  # noqa: N812
     elif name in ("CancelScope", "ExceptionGroup", "grace_ms"):
         from moat.micro._scope import CancelScope, ExceptionGroup, grace_ms
     else:

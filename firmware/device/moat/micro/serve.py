@@ -5,16 +5,17 @@ import sys
 from moat.micro import rt
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import Dispatch
+from moat.micro.const import const
 from moat.micro.guard import Guard
 from moat.micro.proto.file import StdioBuf
 from moat.micro.startup import has_config
 
 # A busy host may pause in the middle of a message; mpremote takes longer than this to start.
-_GAP_MS = 250
+_GAP_MS = const(250)
 # Calls of the host at a time, bytes of a stream on their way to us, bytes that are read at once.
-_SERVED, _WINDOW, _CHUNK = (16, 4096, 256)
+_limits = (16, 4096, 256)
 if sys.platform in ("linux", "darwin"):
-    _SERVED, _WINDOW, _CHUNK = (90, 65536, 4096)
+    _limits = (90, 65536, 4096)
 
 _guard = _codec = _port = None
 
@@ -42,7 +43,7 @@ async def serve(apps, main, stack):
             root = await launch.begin(apps, tasks)
             if safe_mode is not None:
                 main = None
-        cmd = CmdMsg(msg, root, None, _SERVED, _WINDOW, on_session, ["host"], sys.platform)
+        cmd = CmdMsg(msg, root, None, _limits[0], _limits[1], on_session, ("host",), sys.platform)
         link = cmd
         async with cmd:
             if stack is not None:
@@ -60,10 +61,10 @@ def _stack(cfg):
     if cfg is None:  # the most frequent one needs no more than this
         from moat.micro.proto.msgpack import MsgpackMsgBuf
 
-        return MsgpackMsgBuf(_port, gap_ms=_GAP_MS, chunk=_CHUNK, ctrl_c=_interrupt)
+        return MsgpackMsgBuf(_port, gap_ms=_GAP_MS, chunk=_limits[2], ctrl_c=_interrupt)
     from moat.micro.stacks import build_stack
 
-    defaults = {"ctrl_c": _interrupt, "gap_ms": _GAP_MS, "persistent": True, "chunk": _CHUNK}
+    defaults = {"ctrl_c": _interrupt, "gap_ms": _GAP_MS, "persistent": True, "chunk": _limits[2]}
     if not cfg.get("reliable"):  # else what was cut short is sent again
         defaults["max_idle"] = _GAP_MS
     return build_stack(cfg, _port, **defaults)

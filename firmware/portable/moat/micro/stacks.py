@@ -38,10 +38,10 @@ _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
 
-_STACK = "framing limit link log reconnect reliable"
-_LOG = "blk buf msg"
-_RECONNECT = "base_ms eof factor give_up_ms jitter keep_trying max_ms on_state retries"
-_RELIABLE = "down_ms keepalive_ms linger_ms persistent queue silence_ms window"
+_STACK = const("framing limit link log reconnect reliable")
+_LOG = const("blk buf msg")
+_RECONNECT = const("base_ms eof factor give_up_ms jitter keep_trying max_ms on_state retries")
+_RELIABLE = const("down_ms keepalive_ms linger_ms persistent queue silence_ms window")
 _FRAMING = {
     "msgpack": "chunk console ctrl_c gap_ms prefix",
     "serialpacker": "chunk console crc ctrl_c frame_start mark max_idle max_packet",

@@ -1,6 +1,6 @@
 """The caller's end of the request protocol, without I/O; see _request.py."""
 
-from moat.micro import errors
+import moat.micro.errors as errors
 from moat.micro.cmd._checks import natural, value
 from moat.micro.cmd._options import end_options, weight
 from moat.micro.cmd._wire import CALL, CANCEL, CREDIT, ERROR, FED, FEED, ITEM, ROOM

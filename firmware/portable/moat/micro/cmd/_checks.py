@@ -9,7 +9,7 @@ if _TYPING:
 
 MOST = 0xFFFFFFFF  # of a number in a message
 
-_MALFORMED = b"\x91"  # an array whose element is missing: an error for who decodes it
+_MALFORMED = const(b"\x91")  # an array whose element is missing: an error for who decodes it
 
 
 def natural(n: "Any") -> int:

@@ -8,6 +8,8 @@ _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
 
+LONGEST = 0x0FFFFFFF  # ms of a deadline: the clock of a device wraps
+
 _CALL = {DEADLINE: int, TRACE: list, TRACEBACK: bool, KEEP: int}
 _END = {TRACE: list, TRACEBACK: str, AT: list}
 
@@ -18,6 +20,8 @@ def call_options(options: "Any") -> "dict[Any, Any]":
         return {}
     if not _fits(options, _CALL):
         raise ValueError
+    if DEADLINE in options:
+        options[DEADLINE] = min(options[DEADLINE], LONGEST)
     return options
 
 

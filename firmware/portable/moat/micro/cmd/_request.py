@@ -21,7 +21,8 @@ with another id, or one from a peer that does not know ours, or a bye, ends all 
 sides. What has become of ours, _outcome.py finds out with the next hello.
 """
 
-from moat.micro import errors
+import moat.micro.errors as errors
+from moat.micro.cmd import _wire as wire
 from moat.micro.cmd._checks import (
     MOST,
     following,
@@ -30,22 +31,7 @@ from moat.micro.cmd._checks import (
     value,
     without_3,
 )
-from moat.micro.cmd._wire import (
-    BYE,
-    CALL,
-    CANCEL,
-    CREDIT,
-    ERROR,
-    FED,
-    FEED,
-    HELLO,
-    ID_BITS,
-    ITEM,
-    RECENT,
-    REPLY,
-    ROOM,
-    VERSION,
-)
+from moat.micro.cmd._wire import RECENT
 from moat.micro.const import const
 
 _TYPING = const(0)  # true for type checkers only
@@ -59,9 +45,9 @@ REFUSED = -2
 # Bytes of the longest header without its path: array, kind, id, length of the data, credit.
 HEADER = 24
 
-_CALLER = ("arrived", "call", "cancel", "fed", "feed", "grant", "mine")
+_CALLER = const(("arrived", "call", "cancel", "fed", "feed", "grant", "mine"))
 
-_WHY = "the peer has left or started anew"
+_WHY = const("the peer has left or started anew")
 
 
 class Requests:
@@ -87,7 +73,7 @@ class Requests:
         self.out: "list[Any]" = []  # messages to be sent before any other
         self.outcomes: "Any" = None  # of a session that was lost, if there is anything to tell
         self.peer_limit = 0  # bytes of the longest message that can be sent
-        self.own = own | ID_BITS
+        self.own = own | wire.ID_BITS
         self.limit = without_3(limit)
         self.peer: "Any" = None  # id of the peer, once it has said hello
         self.served: "dict[int, Any]" = {}  # id -> what the callee set
@@ -112,7 +98,7 @@ class Requests:
 
     def hello(self) -> "list[Any]":
         """Return the message that introduces us; send it at the start, and when in doubt."""
-        return [HELLO, VERSION, self.own, self.peer, self.limit, self._features()]
+        return [wire.HELLO, wire.VERSION, self.own, self.peer, self.limit, self._features()]
 
     def receive(self, msg: "Any") -> "tuple[Any, ...] | None":
         """Take a message of the peer; returns an event or None.
@@ -129,9 +115,9 @@ class Requests:
         """
         try:
             kind: "Any" = msg[0] if isinstance(msg, list) else None
-            if kind == HELLO:
+            if kind == wire.HELLO:
                 return self._hello(msg)
-            if kind == BYE:
+            if kind == wire.BYE:
                 return self._bye()
             if self.open:
                 return self._TABLE[kind](self, kind, msg)
@@ -203,9 +189,9 @@ class Requests:
     def _hello(self, msg):
         version, ident = msg[1], msg[2]
         # Our own id: the line echoes.
-        if ident != ident & 0xFFFFFFFF | ID_BITS or same(ident, self.own):
+        if ident != ident & 0xFFFFFFFF | wire.ID_BITS or same(ident, self.own):
             raise ValueError
-        if version != VERSION:
+        if version != wire.VERSION:
             return self._refuse(version, ident)
         known, limit = msg[3] == self.own, msg[4]
         if not isinstance(limit, int):
@@ -240,7 +226,7 @@ class Requests:
             _, ended, served = self.lost()
             ended.extend(self._unknown())
             self.out.append(self.hello())
-        text = "the peer speaks version %s of the protocol, this end %s" % (version, VERSION)
+        text = "the peer speaks version %s of the protocol, this end %s" % (version, wire.VERSION)
         return REFUSED, ended, served, text
 
     # ---- at the callee
@@ -264,7 +250,7 @@ class Requests:
         else:
             ident = self._number()
         self.served[ident] = None
-        return CALL, ident, msg
+        return wire.CALL, ident, msg
 
     def _is_busy(self, ident):
         """Whether too many calls run, or have ended and the line is slow.
@@ -276,15 +262,15 @@ class Requests:
         if n + len(self.out) < self._max_served:
             return False
         for msg in self.out:
-            if msg[0] in (REPLY, ERROR):
+            if msg[0] in (wire.REPLY, wire.ERROR):
                 if msg[1] == ident:
                     raise ValueError
-                n += msg[0] == REPLY  # an error costs little, and comes at once
+                n += msg[0] == wire.REPLY  # an error costs little, and comes at once
         return n >= self._max_served
 
     def _no(self, ident, *err):
         if ident:
-            self.out.append([ERROR, ident, list(err)])
+            self.out.append([wire.ERROR, ident, list(err)])
 
     def _remember(self, ident):
         if len(self._recent) >= RECENT:
@@ -301,17 +287,17 @@ class Requests:
         return ident
 
     def _cancel(self, _kind, msg):
-        return CANCEL, self.served[natural(msg[1])]
+        return wire.CANCEL, self.served[natural(msg[1])]
 
     def _credit(self, _kind, msg):
-        return CREDIT, self.served[natural(msg[1])], natural(msg[2])
+        return wire.CREDIT, self.served[natural(msg[1])], natural(msg[2])
 
     def _feed(self, _kind, msg):
         served = self.served[natural(msg[1])]
-        return FEED, served, value(msg[2]), natural(msg[3]) if len(msg) > 3 else 0
+        return wire.FEED, served, value(msg[2]), natural(msg[3]) if len(msg) > 3 else 0
 
     def _fed(self, _kind, msg):
-        return FED, self.served[natural(msg[1])]
+        return wire.FED, self.served[natural(msg[1])]
 
     def reply(self, ident: int, data: bytes, options: "Any" = None) -> "list[Any] | None":
         """End a call with its encoded result, empty for None. None: no reply was asked for.
@@ -328,8 +314,8 @@ class Requests:
         if ident < 0:
             return None
         if options:
-            return [REPLY, ident, data, options]
-        return [REPLY, ident, data] if data else [REPLY, ident]
+            return [wire.REPLY, ident, data, options]
+        return [wire.REPLY, ident, data] if data else [wire.REPLY, ident]
 
     def error(
         self, ident: int, err: "list[Any]", options: "Any" = None, done: bool = True
@@ -351,7 +337,7 @@ class Requests:
         if weight(err) > room:
             text = str(err[1]) if len(err) > 1 and not isinstance(err[1], (list, dict)) else ""
             err = [err[0][:40], text[: max(0, room // 4 - 50)] + "..."]
-        return [ERROR, ident, err, options] if options else [ERROR, ident, err]
+        return [wire.ERROR, ident, err, options] if options else [wire.ERROR, ident, err]
 
     def detach(self, ident: int) -> int:
         """Before a call is ended whose command goes on for a while: it keeps counting.
@@ -367,11 +353,11 @@ class Requests:
     def item(self, ident: int, data: bytes, dropped: int = 0) -> "list[Any]":
         """One encoded value of a stream; `dropped` of them were left out before it."""
         self.check(len(data))
-        return [ITEM, ident, data, dropped] if dropped else [ITEM, ident, data]
+        return [wire.ITEM, ident, data, dropped] if dropped else [wire.ITEM, ident, data]
 
     def room(self, ident: int, n: int) -> "list[Any] | None":
         """Allow the caller `n` more bytes. None: a message that waits does."""
-        return self.allow(ROOM, ident, n)
+        return self.allow(wire.ROOM, ident, n)
 
     # ---- at both ends
 
@@ -395,13 +381,13 @@ class Requests:
         return self.arrived(kind, msg) if self.calls else self.calls[0]  # a KeyError
 
     _TABLE = {
-        CALL: _call,
-        CANCEL: _cancel,
-        CREDIT: _credit,
-        FEED: _feed,
-        FED: _fed,
-        REPLY: _ours,
-        ERROR: _ours,
-        ITEM: _ours,
-        ROOM: _ours,
+        wire.CALL: _call,
+        wire.CANCEL: _cancel,
+        wire.CREDIT: _credit,
+        wire.FEED: _feed,
+        wire.FED: _fed,
+        wire.REPLY: _ours,
+        wire.ERROR: _ours,
+        wire.ITEM: _ours,
+        wire.ROOM: _ours,
     }

@@ -5,7 +5,7 @@ A device imports this with the first call that carries any of it.
 
 from msgpack import ExtraData, packb, unpackb
 
-from moat.micro import errors
+import moat.micro.errors as errors
 from moat.micro.const import const
 from moat.micro.errors import ProtocolError
 

@@ -30,8 +30,6 @@ TRACEBACK = 4  # CALL: true; ERROR: text
 KEEP = 5  # CALL: how many values wait at most while there is no credit; older ones are dropped
 AT = 6  # ERROR: items of the path that each hop took, the first hop first
 
-LONGEST = 0x0FFFFFFF  # ms of a deadline: the clock of a device wraps
-
 # A hello may not contain the byte 3: until it has been read, a Ctrl-C interrupts the program.
 # These bits make sure of it in an id; the kinds and the version leave 3 out.
 ID_BITS = 0x08080808

@@ -2,8 +2,9 @@
 
 from moat.micro import rt
 from moat.micro.cmd._errors import from_wire
+from moat.micro.cmd._options import LONGEST
 from moat.micro.cmd._span import decode
-from moat.micro.cmd._wire import AT, DEADLINE, KEEP, LONGEST, TRACE, TRACEBACK
+from moat.micro.cmd._wire import AT, DEADLINE, KEEP, TRACE, TRACEBACK
 from moat.micro.const import const
 
 _TYPING = const(0)  # true for type checkers only

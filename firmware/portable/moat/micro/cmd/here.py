@@ -42,7 +42,7 @@ class Current:
     def __init__(self, served: "Any") -> None:
         self.path = served.path
         self.link = served.cmd
-        self.return_path = list(self.link.path or ())
+        self.return_path = list(self.link.path)
         if served.options:
             self.return_path += served.options.get(TRACE, ())
 

@@ -5,20 +5,8 @@ it is used.
 """
 
 from moat.micro import rt
+from moat.micro.cmd import _wire as wire
 from moat.micro.cmd._request import REFUSED, SESSION, Requests
-from moat.micro.cmd._wire import (
-    BYE,
-    CALL,
-    CANCEL,
-    CREDIT,
-    DEADLINE,
-    ERROR,
-    FEED,
-    ITEM,
-    LONGEST,
-    REPLY,
-    ROOM,
-)
 from moat.micro.cmd.served import begin
 from moat.micro.const import const
 from moat.micro.errors import LinkError, LinkLost, LinkReset, ProtocolError
@@ -67,7 +55,7 @@ class CmdMsg(Base):
         max_served: int = 16,
         window: int = 4096,
         on_session: "Callable[[bool], object] | None" = None,
-        path: "list[Any] | None" = None,
+        path: "list[Any] | tuple[Any, ...]" = (),
         name: str = "",
     ) -> None:
         self.parent = parent
@@ -111,7 +99,7 @@ class CmdMsg(Base):
         if self.core.open:
             try:
                 async with rt.grace_ms(200):
-                    await self.send([BYE])
+                    await self.send([wire.BYE])
             except (LinkError, EOFError):
                 pass  # there is nobody to take leave of
 
@@ -207,9 +195,9 @@ class CmdMsg(Base):
             from moat.micro.cmd._span import pack_args
 
             data = pack_args(args, kw)
-        if options and DEADLINE in options:
+        if options and wire.DEADLINE in options:
             options = dict(options)
-            options[DEADLINE] = rt.ticks_add(rt.ticks_ms(), options[DEADLINE])
+            options[wire.DEADLINE] = rt.ticks_add(rt.ticks_ms(), options[wire.DEADLINE])
         return self.pass_on(call, path, data, credit, options)
 
     def pass_on(
@@ -270,9 +258,9 @@ class CmdMsg(Base):
                 del out[:_TOGETHER]
                 self._sent.set()
                 for msg in msgs:
-                    if len(msg) > 5 and msg[0] == CALL and DEADLINE in msg[5]:
-                        left = rt.ticks_diff(msg[5][DEADLINE], rt.ticks_ms())
-                        msg[5][DEADLINE] = max(0, left)
+                    if len(msg) > 5 and msg[0] == wire.CALL and wire.DEADLINE in msg[5]:
+                        left = rt.ticks_diff(msg[5][wire.DEADLINE], rt.ticks_ms())
+                        msg[5][wire.DEADLINE] = max(0, left)
                 if len(msgs) > 1 and self._send_all is not None:
                     await self._send_all(msgs)
                 else:
@@ -320,11 +308,11 @@ class CmdMsg(Base):
 
     def _event(self, event):
         kind, what = event[0], event[1]
-        if kind == CALL:
+        if kind == wire.CALL:
             self._start(what, event[2])
-        elif kind == REPLY:
+        elif kind == wire.REPLY:
             what.end(event[2], None, event[3])
-        elif kind == ERROR:
+        elif kind == wire.ERROR:
             what.end(None, event[2], event[3])
         elif kind == SESSION:
             self._session(event)
@@ -332,19 +320,19 @@ class CmdMsg(Base):
             # Whoever waits for the session is told; a peer that fits may still come.
             self._error = ProtocolError(event[3])
             self._session(event)
-        elif kind == CANCEL:
+        elif kind == wire.CANCEL:
             what.cancel()
-        elif kind == ITEM:
+        elif kind == wire.ITEM:
             what.item(event[2], event[3])
-        elif kind == ROOM:
+        elif kind == wire.ROOM:
             what.room(event[2])
         elif what.stream is not None:
             self._feed(kind, what.stream, event)
 
     def _feed(self, kind, stream, event):
-        if kind == CREDIT:
+        if kind == wire.CREDIT:
             stream.add(event[2])
-        elif kind == FEED:
+        elif kind == wire.FEED:
             stream.put(event[2], event[3])
         else:
             stream.over()
@@ -383,7 +371,7 @@ class CmdMsg(Base):
 
     def watch(self, served: "Any", ms: int) -> None:
         """Call `served.expire()` after so many milliseconds, if it still runs."""
-        served.due = rt.ticks_add(rt.ticks_ms(), min(max(0, ms), LONGEST))
+        served.due = rt.ticks_add(rt.ticks_ms(), max(0, ms))
         if self._deadlines is None:
             from moat.micro.cmd.deadlines import Deadlines
 

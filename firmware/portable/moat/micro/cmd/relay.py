@@ -51,7 +51,7 @@ class Relay:
             if self.due is not None:
                 options[DEADLINE] = self.due
             if TRACE in options:
-                options[TRACE] = list(self._cmd.path or ()) + list(options[TRACE])
+                options[TRACE] = list(self._cmd.path) + list(options[TRACE])
                 self._begin = rt.ticks_us()
         data = msg[3] if len(msg) > 3 else b""
         credit = msg[4] if len(msg) > 4 else None

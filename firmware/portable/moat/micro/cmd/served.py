@@ -2,7 +2,8 @@
 
 from msgpack import packb
 
-from moat.micro import errors, rt
+import moat.micro.errors as errors
+from moat.micro import rt
 from moat.micro.cmd._wire import DEADLINE
 from moat.micro.const import const
 from moat.micro.errors import LinkError

@@ -11,15 +11,16 @@ An app is a small class:
                 await st.send(i)
 """
 
-from moat.micro import errors, rt
+import moat.micro.errors as errors
+from moat.micro import rt
 from moat.micro.const import const
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
 
-_COMMAND = "cmd_"
-_STREAM = "stream_"
+_COMMAND = const("cmd_")
+_STREAM = const("stream_")
 
 
 class BaseCmd:

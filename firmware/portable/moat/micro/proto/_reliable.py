@@ -17,16 +17,8 @@ Times are milliseconds of a clock that only rises, as whole numbers.
 
 from moat.micro.const import const
 from moat.micro.errors import LinkLost, LinkReset, ProtocolError
-from moat.micro.proto._handshake import (
-    CONFIRM,
-    NO_TAG,
-    NOTHING,
-    OPENED,
-    REFUSED,
-    REPLACED,
-    VERSION,
-    Handshake,
-)
+from moat.micro.proto import _handshake as shake
+from moat.micro.proto._handshake import Handshake
 from moat.micro.proto._options import Options
 from moat.micro.proto._past import Past, fate
 from moat.micro.proto._patience import Patience
@@ -180,11 +172,11 @@ class Reliable:
                 if tag == self._handshake.tag and len(frame) == 2 and not self.closing:
                     self._last_words = [self._handshake.out_tag, 0]  # the answer was lost
                 return
-            if tag == self._handshake.tag or (tag != NO_TAG and self._answers(tag, now)):
+            if tag == self._handshake.tag or (tag != shake.NO_TAG and self._answers(tag, now)):
                 self._patience.hear(now)
                 self._handshake.confirmed = True
                 self._session(frame, now)
-            elif tag == NO_TAG:
+            elif tag == shake.NO_TAG:
                 self._control(frame, now)
             else:
                 self._stranger(frame, now)
@@ -197,9 +189,9 @@ class Reliable:
 
     def _answers(self, tag, now):
         what = self._handshake.answers(tag)
-        if what == REPLACED:
+        if what == shake.REPLACED:
             self._lose("the peer has started anew", now)
-        if what == NOTHING:
+        if what == shake.NOTHING:
             return False
         if self.ended is not None:  # we were about to leave
             self._last_words = self._handshake.farewell(0)
@@ -221,16 +213,16 @@ class Reliable:
 
     def _control(self, frame, now):
         what = self._handshake.receive(frame)
-        if what == OPENED:
+        if what == shake.OPENED:
             self._open(now)
-        elif what == CONFIRM:
+        elif what == shake.CONFIRM:
             self.receiver.ack_now(now)
-        elif what != NOTHING:
+        elif what != shake.NOTHING:
             self.skipped += 1
-        if what == REFUSED and not (self._options.persistent or self._handshake.is_open):
+        if what == shake.REFUSED and not (self._options.persistent or self._handshake.is_open):
             self._last_words = self._handshake.hello()  # the peer shall know as well
             text = "the peer speaks version %s of the protocol, this end %s"
-            self._end(ProtocolError(text % (frame[2], VERSION)))
+            self._end(ProtocolError(text % (frame[2], shake.VERSION)))
 
     def _session(self, frame, now):
         n = len(frame)

@@ -1,6 +1,7 @@
 """The base classes of streams that every device needs; see stack.py for their contracts."""
 
-from moat.micro import errors, rt
+import moat.micro.errors as errors
+from moat.micro import rt
 from moat.micro.const import const
 from moat.micro.errors import InUseError
 

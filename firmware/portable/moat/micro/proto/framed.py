@@ -1,6 +1,7 @@
 """Messages and console text on one byte stream: what all codecs on a Buf have in common."""
 
-from moat.micro import errors, rt
+import moat.micro.errors as errors
+from moat.micro import rt
 from moat.micro.const import const
 from moat.micro.errors import InUseError, LinkError, LinkReset
 from moat.micro.proto.base import Stacked
