@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 
 from moat.micro.device import Device, connect
-from moat.micro.errors import LinkError, LinkLost
+from moat.micro.errors import LinkError, LinkLost, LostCallError
 from moat.micro.net.net import NetLink
 from moat.micro.net.unix import UnixLink
 from moat.micro.proto.stack import Base
@@ -108,7 +108,7 @@ class _Host:
                     finally:
                         if self._random.random() < 0.5:
                             line.cut()
-        except* LinkError:
+        except* (LinkError, LostCallError):
             pass  # the device has left first
 
     async def stay(self, starts: int) -> None:
@@ -131,6 +131,6 @@ async def _times_started(dev: Device) -> int:
         return await dev.count.starts()
     except LinkLost:
         raise
-    except LinkError:
+    except (LinkError, LostCallError):
         await dev._cmd.ready()
         return 0

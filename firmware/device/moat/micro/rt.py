@@ -1,7 +1,6 @@
 """The runtime that portable code sees, on MicroPython's asyncio.
 
-The host's rt.py has the same names on anyio, and says what both promise. Here cancellation is
-edge-triggered: raised once, where the task waits, and not at all before its first step.
+The host's rt.py has the same names, and says what both promise. Cancellation is raised once here.
 """
 
 import asyncio
