@@ -41,9 +41,9 @@ MUTANTS = {
     "a challenge disturbs an open session": (
         "_handshake", "if self.is_open or me != self._me:", "if False:"),
     "an old hello ends the session": (
-        "_reliable", "        elif what == CONFIRM:",
-        ('        elif what == NOTHING and self._handshake.is_open:\n'
-        '            self._reset("anew", now)\n        elif what == CONFIRM:')),
+        "_reliable", "        elif what == shake.CONFIRM:",
+        ('        elif what == shake.NOTHING and self._handshake.is_open:\n'
+        '            self._reset("anew", now)\n        elif what == shake.CONFIRM:')),
     "the peer's restart goes unnoticed": (
         "_handshake", "self._say = _CHALLENGE", "self._say = 0"),
     "another version ends a session": (

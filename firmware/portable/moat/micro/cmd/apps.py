@@ -57,6 +57,10 @@ class Apps(Dispatch):
             return Dispatch.child(self, name)
         return node.node
 
+    def loaded(self, name: "Any") -> "Any":
+        """See BaseCmd.loaded."""
+        return self.child(name) if name in self.kept else Dispatch.loaded(self, name)
+
     def children(self) -> "list[Any]":
         """Return the names of the nodes below."""
         return list(self.kept) + [name for name in self.sub if name not in self.kept]

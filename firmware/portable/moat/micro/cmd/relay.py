@@ -10,9 +10,19 @@ if _TYPING:
     from typing import Any
 
 
-def pass_on(cmd: "Any", ident: int, msg: "list[Any]", link: "Any", taken: int) -> None:
-    """Pass a call on; the arguments are those of Relay and the peer's message."""
-    cmd.core.served[ident] = relay = Relay(cmd, ident, link, taken)
+def take_over(served: "Any", msg: "list[Any]", way: "Any") -> None:
+    """Pass on a call that has waited as a Served."""
+    stream = served.stream
+    if stream is not None:
+        msg[4] = stream.credit_left()
+    pass_on(served.cmd, served.ident, msg, way)
+    if stream is not None and stream.is_over():
+        served.cmd.core.served[served.ident].over()
+
+
+def pass_on(cmd: "Any", ident: int, msg: "list[Any]", way: "Any") -> None:
+    """Pass a call on; `msg` is that of the peer, `way` what Dispatch.leads_on returns."""
+    cmd.core.served[ident] = relay = Relay(cmd, ident, way[0], way[1])
     if len(msg) > 5 and DEADLINE in msg[5]:
         cmd.watch(relay, msg[5][DEADLINE])
     relay.start(msg)

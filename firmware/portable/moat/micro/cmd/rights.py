@@ -33,6 +33,9 @@ class Rights:
         self._base = _items(base)
         self._allow = [_items(path) for path in allow]
 
+    def leads_on(self, path: "Any") -> None:
+        """As Dispatch.leads_on, but nothing is passed on without being looked at."""
+
     def find(self, path: "Any", streaming: bool = False) -> "Any":
         """As Dispatch.find. NotPermittedError: the path is not allowed, or leads nowhere.
 

@@ -19,11 +19,11 @@ def begin(cmd: "Any", ident: int, msg: "list[Any]") -> None:
     options = msg[5] if len(msg) > 5 else None
     if cmd.root is None:
         raise errors.NotFoundError("there are no commands here")
-    command = cmd.root.find(msg[2], credit is not None)
-    if isinstance(command, tuple):
+    way = cmd.root.leads_on(msg[2])
+    if way is not None:
         from moat.micro.cmd.relay import pass_on
 
-        pass_on(cmd, ident, msg, command[0], command[1])
+        pass_on(cmd, ident, msg, way)
         return
     cmd.core.served[ident] = served = Served(cmd, ident, msg[2])
     if options:
@@ -34,7 +34,7 @@ def begin(cmd: "Any", ident: int, msg: "list[Any]") -> None:
         from moat.micro.cmd.stream import ServedStream
 
         served.stream = ServedStream(cmd, served, credit)
-    served.task = cmd.tasks.start_soon(served.run, command, msg)
+    served.task = cmd.tasks.start_soon(served.run, msg)
 
 
 class Served:
@@ -86,7 +86,7 @@ class Served:
         if self.cmd.is_running(self):
             self.cmd.post(self.cmd.core.error(self.ident, err))
 
-    async def run(self, command: "Any", msg: "list[Any]") -> None:
+    async def run(self, msg: "list[Any]") -> None:
         """Run the command and send what comes out of it."""
         if self._started:
             return  # cancelled before it could begin
@@ -95,6 +95,12 @@ class Served:
         cmd = self.cmd
         reply = options = None
         try:
+            command = cmd.root.find(msg[2], self.stream is not None)
+            if isinstance(command, tuple):  # a link that has just been loaded
+                from moat.micro.cmd.relay import take_over
+
+                take_over(self, msg, command)
+                return
             if self.options is None and self.stream is None:
                 result = await self._command(command, msg)
             else:

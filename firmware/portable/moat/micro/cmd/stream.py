@@ -43,6 +43,14 @@ class Stream:
         self._changed = rt.Event()
         self._taken = 0  # bytes that were read and not yet granted again
 
+    def credit_left(self) -> int:
+        """Bytes that may be sent."""
+        return self._credit
+
+    def is_over(self) -> bool:
+        """Whether no more values arrive."""
+        return self._over
+
     # ---- to be overridden
 
     def _error(self) -> "BaseException | None":

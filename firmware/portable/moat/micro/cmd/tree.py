@@ -42,6 +42,10 @@ class BaseCmd:
         """Return the node below, or None."""
         return None
 
+    def loaded(self, name: "Any") -> "Any":
+        """Return the node below if a link may be there and it takes no import; or None."""
+        return None
+
     def children(self) -> "list[str]":
         """Return the names of the nodes below."""
         return []
@@ -118,6 +122,13 @@ class DirCmd(BaseCmd):
         """Return the names of the nodes below."""
         return list(self.sub)
 
+    def loaded(self, name: "Any") -> "Any":
+        """See BaseCmd.loaded."""
+        node = self.sub.get(name)
+        if isinstance(node, str):
+            return self.child(name) if node.endswith("Link") else None
+        return node
+
     def is_link(self, name: "Any") -> bool:
         """See BaseCmd.is_link."""
         node = self.sub.get(name)
@@ -139,6 +150,17 @@ class DirCmd(BaseCmd):
 
 class Dispatch(DirCmd):
     """The root of a tree."""
+
+    def leads_on(self, path: "Any") -> "Any":
+        """Return what `find` does if there is a link on the way that needs no import; or None."""
+        node = self
+        for i in range(len(path) - 1):
+            node = node.loaded(path[i])
+            if node is None:
+                break
+            if node.link is not None:
+                return node.link(), i + 1
+        return None
 
     def find(self, path: "Any", streaming: bool = False) -> "Any":
         """Return the method that `path` leads to.
