@@ -6,6 +6,7 @@ from _helpers import raises, settle, until
 from moat.micro import rt
 from moat.micro.cmd.call import Call, options
 from moat.micro.errors import (
+    CallNotRunError,
     CallUnknownError,
     MessageTooLongError,
     NotFoundError,
@@ -87,8 +88,9 @@ async def test_the_path_of_an_error_is_told():
         assert info.exc.at == ""
         with raises(NotFoundError) as info:
             await near.call(far("x", "y"))
-        with raises(NotFoundError):
+        with raises(CallNotRunError) as info:
             await near.call(["next", "next", "next", "app", "add"])  # there is nothing behind it
+        assert info.exc.at == "next.next"
         await all_idle(hops)
 
 

@@ -116,16 +116,27 @@ def _link(spec, link):
         return spec
     from moat.micro.net.kinds import LINKS
 
+    return make(spec, LINKS)
+
+
+def make(spec: "Any", kinds: "dict[str, Any]", *args: "Any") -> "Any":
+    """Return what the section `link` of a config stands for; errors are those of build_stack.
+
+    Args:
+        spec: the section.
+        kinds: kind -> ("module:Class", options that it needs, other options).
+        args: further arguments, the first ones.
+    """
     if spec is None:
-        raise ConfigError("link: this key is missing; %s" % _one_of(LINKS))
-    kind, section = _kind(spec, "link", LINKS)
-    where, needed, others = LINKS[kind]
+        raise ConfigError("link: this key is missing; %s" % _one_of(kinds))
+    kind, section = _kind(spec, "link", kinds)
+    where, needed, others = kinds[kind]
     options = _merged(section, "link", "kind %s %s" % (needed, others), {})
     for key in needed.split():
         if key not in options:
             raise ConfigError("link: the kind '%s' needs the key '%s'" % (kind, key))
     module, name = where.split(":")
-    return getattr(__import__(module, None, None, (name,)), name)(**options)
+    return getattr(__import__(module, None, None, (name,)), name)(*args, **options)
 
 
 def _logged(stream, log, layer):

@@ -37,7 +37,7 @@ class Apps(Dispatch):
         super().__init__({})
         self.keeper = self
         self.name = name
-        self._tree = tree
+        self.tree = tree
         self._tasks: "Any" = None
         self.kept: "dict[Any, Any]" = {}
         for key, entry in entries.items():
@@ -46,7 +46,7 @@ class Apps(Dispatch):
     def _add(self, key, entry):
         name = "%s.%s" % (self.name, key) if self.name else str(key)
         cls: "Any" = Apps if isinstance(entry, dict) else Keeper
-        node = cls(entry, name, self._tree)
+        node = cls(entry, name, self.tree)
         self.kept[key] = node
         return node
 
@@ -60,6 +60,13 @@ class Apps(Dispatch):
     def loaded(self, name: "Any") -> "Any":
         """See BaseCmd.loaded."""
         return self.child(name) if name in self.kept else Dispatch.loaded(self, name)
+
+    def is_link(self, name: "Any") -> bool:
+        """See BaseCmd.is_link; known by the name of its class, since it may be down."""
+        if name not in self.kept:
+            return Dispatch.is_link(self, name)
+        entry = getattr(self.kept[name], "entry", None)
+        return entry is not None and entry[0].endswith("Link")
 
     def children(self) -> "list[Any]":
         """Return the names of the nodes below."""
@@ -113,7 +120,7 @@ class Apps(Dispatch):
 
         It is done all the same when this is cancelled.
         """
-        await self._tree.apart(self.replace, entries)
+        await self.tree.apart(self.replace, entries)
 
     async def replace(self, entries: "dict[Any, Any] | None") -> None:
         """Do what `update` says, in this task."""

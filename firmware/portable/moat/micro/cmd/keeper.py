@@ -59,7 +59,7 @@ class Keeper(BaseCmd):
         self.state = "down"
         self.error: "BaseException | None" = None  # the last one
         self.restarts = 0  # in a row
-        self._tree = tree
+        self.tree = tree
         self._tasks: "Any" = None
         self._lock = rt.Lock()
         self._changed = rt.Event()
@@ -151,7 +151,7 @@ class Keeper(BaseCmd):
 
         It is done all the same when this is cancelled.
         """
-        await self._tree.apart(self.replace, entry)
+        await self.tree.apart(self.replace, entry)
 
     async def replace(self, entry: "tuple[Any, ...] | None") -> None:
         """Do what `update` says, in this task."""
@@ -317,7 +317,7 @@ class Keeper(BaseCmd):
         report("%s has failed" % self.name, exc)
         self._set("failed")
         if vital and (self._restart or {}).get("essential", True):
-            self._tree.failed(self.name, _text(exc))
+            self.tree.failed(self.name, _text(exc))
 
     def _set(self, state):
         if state != self.state:

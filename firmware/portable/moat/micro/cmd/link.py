@@ -2,7 +2,7 @@
 
 from moat.micro.cmd.tree import BaseCmd
 from moat.micro.const import const
-from moat.micro.errors import NotFoundError
+from moat.micro.errors import CallNotRunError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -16,7 +16,12 @@ class LinkCmd(BaseCmd):
         self.cmd = cmd
 
     def link(self) -> "Any":
-        """Return the link that calls go to. NotFoundError: there is none."""
-        if self.cmd is None:
-            raise NotFoundError("this link is not connected")
-        return self.cmd
+        """Return the link that calls go to. CallNotRunError: there is nobody at its other end."""
+        cmd = self.cmd
+        if cmd is None or cmd.core is None or not cmd.core.open:
+            raise CallNotRunError(self.why())
+        return cmd
+
+    def why(self) -> str:
+        """Return in words why there is no link."""
+        return "this link is not connected"

@@ -47,6 +47,8 @@ class CmdMsg(Base):
         name: of this device, for traces.
     """
 
+    core: "Any" = None
+
     def __init__(
         self,
         parent: "Any",

@@ -42,17 +42,17 @@ class Rights:
         NotFoundError: it leads nowhere, behind a node that is allowed.
         """
         try:
-            items, found = self._resolve(path, streaming)
+            items, link, n, found = self._resolve(path, streaming)
         except NotFoundError as exc:
             if not self._may_know(path):
                 raise _refused(path)
             raise exc
         if self._allowed(items) is None:
             raise _refused(path)
-        return found
+        return found if link is None else (link.link(), n)
 
     def _resolve(self, path, streaming):
-        """The items that the path is resolved to, and what Dispatch.find returns."""
+        """The items that the path is resolved to, and what Dispatch.walk returns."""
         top = self._node(self._base)
         if top is None:
             raise NotFoundError("there is nothing here")
@@ -61,7 +61,7 @@ class Rights:
             items = path
         else:
             items = list(path[:n]) + ([path[n:]] if link is None else [])
-        return items, found if link is None else (link.link(), n)
+        return items, link, n, found
 
     def _node(self, items):
         """The node at these items, or None."""

@@ -1,0 +1,121 @@
+"""The app that is a link: calls below it go to the device at the other end, which may call back.
+
+Its settings are those of stacks.build_stack, and
+
+    rights      dotted paths that the peer may call, [""] for everything. By default that is
+                everything on a line that only this machine or its owner can use, and
+                rights.LEAST on all others
+    insecure    True: everything, although the link is a network
+    base        dotted path of the node that is the peer's root; by default our root
+    name        of this device, for traces
+
+It connects when it is started, and again whenever the link has broken, unless `reconnect` is
+false: then the app fails, and is started anew as others are.
+"""
+
+import sys
+
+from moat.micro import rt
+from moat.micro.cmd.link import LinkCmd
+from moat.micro.cmd.msg import CmdMsg
+from moat.micro.cmd.rights import LEAST, Rights
+from moat.micro.const import const
+from moat.micro.errors import LinkLost
+from moat.micro.stacks import ConfigError, build_stack
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+_KINDS = {"base": str, "insecure": bool, "name": str, "rights": (list, tuple)}
+_LOCAL = ("process", "serial", "stdio", "unix")  # who is there could do worse
+_TARGETS = ("emu", "process", "serial", "unix")
+
+
+class Terms:
+    """What the peers of a link get: rights, a root, a way back.
+
+    Args:
+        settings: of the app.
+        network: whether anybody might be the peer.
+
+    Raises:
+        ConfigError: they make no sense.
+    """
+
+    def __init__(self, settings: "dict[str, Any]", network: bool) -> None:
+        own = {}
+        self.stack = {}  # what is left for build_stack
+        for key, value in settings.items():
+            (own if key in _KINDS else self.stack)[key] = value
+            if not isinstance(value, _KINDS.get(key, object)):
+                raise ConfigError("%s: %r is of the wrong kind" % (key, value))
+        self._base = own.get("base", "")
+        self._allow = own.get("rights")
+        if self._allow is None:
+            self._allow = LEAST if network and not own.get("insecure") else ("",)
+        self._name = own.get("name", sys.platform)
+        self.root(None)  # it raises what is wrong
+
+    def root(self, tree: "Any") -> "Any":
+        """Return what a peer has as its root."""
+        if "" in self._allow and not self._base:
+            return tree
+        try:
+            return Rights(tree, self._allow, self._base)
+        except (TypeError, ValueError, AttributeError) as exc:
+            raise ConfigError("rights: these have to be dotted paths: %s" % exc)
+
+    def cmd(self, stack: "Any", keeper: "Any", *more: "Any") -> CmdMsg:
+        """Return the CmdMsg of a peer; `more` items lead to it from the app of `keeper`."""
+        way = _way(keeper.tree, keeper) + list(more)
+        return CmdMsg(stack, self.root(keeper.tree), path=way, name=self._name)
+
+
+def _way(node, keeper):
+    """Return the path that leads from a directory of apps to the one of `keeper`."""
+    for name, below in node.kept.items():
+        if below is keeper:
+            return [name]
+        if hasattr(below, "kept"):
+            way = _way(below, keeper)
+            if way:
+                return [name] + way
+    return []
+
+
+def _is_network(link):
+    kind = link.get("kind") if isinstance(link, dict) else link
+    if kind == "target":
+        kind = str(link.get("target")).split(":")[0]
+        return kind not in _TARGETS and not kind.startswith("/")
+    return kind not in _LOCAL
+
+
+class ClientLink(LinkCmd):
+    """Connects to a device, or a server, and stands for what is there."""
+
+    _error: "BaseException | None" = None
+
+    def __init__(self, settings: "dict[str, Any]") -> None:
+        super().__init__()
+        self._terms = Terms(settings, _is_network(settings.get("link")))
+        cfg = self._terms.stack
+        cfg.setdefault("reconnect", True)
+        self._stack = build_stack(cfg, keep_trying=True, on_state=self._state)
+
+    def why(self) -> str:
+        """See LinkCmd.why."""
+        text = super().why()
+        return text if self._error is None else "%s: %s" % (text, self._error)
+
+    def _state(self, state, exc):
+        if state == "up" or exc is not None:
+            self._error = exc
+
+    async def run(self) -> None:
+        """Keep the link. LinkError: it has ended for good."""
+        async with self._terms.cmd(self._stack, self.keeper) as self.cmd:
+            await self.cmd.closed()
+            await self.cmd.ready()  # it raises why
+        raise LinkLost("the link has ended")
