@@ -66,7 +66,7 @@ async def ready(root, path=("down",)):
 
     def connected():
         try:
-            return root.find(list(path) + ["x"])
+            return root.find([*list(path), "x"])
         except CallError:
             return None
 
@@ -107,12 +107,12 @@ async def test_the_way_back_leads_through_directories():
     path = socket_path()
     inner = {"apps": {"a.b": "moat.micro.app.link:ClientLink"}}
     inner["a.b"] = [{"link": unix(path), "reconnect": QUICK}]
-    async with server(path) as far:
-        async with build({"apps": {"d": "dir"}, "d": inner}, {"app": App()}) as near:
-            await ready(near, ("d", "a.b", 0))
-            await ready(far, ("up", 0))
-            here = await call(far, ["up", 0, "app", "here"])
-            assert here == [["app", "here"], ["d", "a.b", 0]]
+    root = build({"apps": {"d": "dir"}, "d": inner}, {"app": App()})
+    async with server(path) as far, root as near:
+        await ready(near, ("d", "a.b", 0))
+        await ready(far, ("up", 0))
+        here = await call(far, ["up", 0, "app", "here"])
+        assert here == [["app", "here"], ["d", "a.b", 0]]
 
 
 async def test_each_client_has_the_lowest_free_number():
@@ -162,20 +162,19 @@ async def test_the_link_comes_back_by_itself():
 
 async def test_a_call_under_way_ends_when_the_server_goes():
     path = socket_path()
-    async with client(unix(path)) as near:
-        async with server(path) as far:
-            await ready(near)
-            log = far.sub["app"].log
+    async with client(unix(path)) as near, server(path) as far:
+        await ready(near)
+        log = far.sub["app"].log
 
-            async def stop():
-                await until(lambda: "started" in log)
-                await far.find(["up", "stp_"])()
+        async def stop():
+            await until(lambda: "started" in log)
+            await far.find(["up", "stp_"])()
 
-            async with rt.TaskGroup() as tasks:
-                tasks.start_soon(stop)
-                with raises(CallUnknownError):
-                    await call(near, ["down", "app", "wait"])
-            assert log == ["started", "waited"]
+        async with rt.TaskGroup() as tasks:
+            tasks.start_soon(stop)
+            with raises(CallUnknownError):
+                await call(near, ["down", "app", "wait"])
+        assert log == ["started", "waited"]
 
 
 async def test_without_reconnecting_the_app_fails():
@@ -191,34 +190,34 @@ async def test_without_reconnecting_the_app_fails():
 
 
 async def test_a_named_socket_has_all_rights():
-    async with over() as (far, near):
+    async with over() as (_far, near):
         assert await call(near, ["down", "app", "add"], 1) == 3
 
 
 async def test_a_network_has_the_least_rights_at_both_ends():
     async with over("tcp") as (far, near):
         for root, way in ((near, ["down"]), (far, ["up", 0])):
-            assert await call(root, way + ["sys", "ping"], 5) == 5
+            assert await call(root, [*way, "sys", "ping"], 5) == 5
             for path in (["app", "add"], ["up", 0, "app", "add"], ["down", "app", "add"]):
                 with raises(NotPermittedError):
                     await call(root, way + path, 1)
 
 
 async def test_a_network_that_is_said_to_be_insecure_has_all_rights():
-    async with over("tcp", insecure=True) as (far, near):
+    async with over("tcp", insecure=True) as (_far, near):
         assert await call(near, ["down", "app", "add"], 1) == 3
 
 
 async def test_a_config_names_rights():
     for link in ("unix", "tcp"):
-        async with over(link, rights=["app.add"]) as (far, near):
+        async with over(link, rights=["app.add"]) as (_far, near):
             assert await call(near, ["down", "app", "add"], 1) == 3
             with raises(NotPermittedError):
                 await call(near, ["down", "app", "echo"], 1)
 
 
 async def test_a_base_is_the_peers_root():
-    async with over(base="app") as (far, near):
+    async with over(base="app") as (_far, near):
         assert await call(near, ["down", "add"], 1) == 3
         with raises(NotFoundError):
             await call(near, ["down", "app", "add"], 1)

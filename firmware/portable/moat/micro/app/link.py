@@ -15,7 +15,6 @@ false: then the app fails, and is started anew as others are.
 
 import sys
 
-from moat.micro import rt
 from moat.micro.cmd.link import LinkCmd
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.rights import LEAST, Rights
@@ -51,9 +50,8 @@ class Terms:
             if not isinstance(value, _KINDS.get(key, object)):
                 raise ConfigError("%s: %r is of the wrong kind" % (key, value))
         self._base = own.get("base", "")
-        self._allow = own.get("rights")
-        if self._allow is None:
-            self._allow = LEAST if network and not own.get("insecure") else ("",)
+        default = LEAST if network and not own.get("insecure") else ("",)
+        self._allow = own.get("rights", default)
         self._name = own.get("name", sys.platform)
         self.root(None)  # it raises what is wrong
 
