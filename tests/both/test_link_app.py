@@ -21,6 +21,7 @@ from moat.micro.errors import (
 from moat.micro.net.unix import UnixLink
 from moat.micro.stacks import ConfigError
 
+SYS_PING = ["sys", "ping"]
 QUICK = {"base_ms": 1, "max_ms": 10}
 
 
@@ -63,10 +64,12 @@ async def call(root, path, *args):
 
 async def ready(root, path=("down",)):
     """Wait until a link is there."""
+    items = list(path)
+    items.append("x")
 
     def connected():
         try:
-            return root.find([*list(path), "x"])
+            return root.find(items)
         except CallError:
             return None
 
@@ -197,7 +200,7 @@ async def test_a_named_socket_has_all_rights():
 async def test_a_network_has_the_least_rights_at_both_ends():
     async with over("tcp") as (far, near):
         for root, way in ((near, ["down"]), (far, ["up", 0])):
-            assert await call(root, [*way, "sys", "ping"], 5) == 5
+            assert await call(root, way + SYS_PING, 5) == 5
             for path in (["app", "add"], ["up", 0, "app", "add"], ["down", "app", "add"]):
                 with raises(NotPermittedError):
                     await call(root, way + path, 1)

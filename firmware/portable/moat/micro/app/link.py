@@ -8,6 +8,7 @@ Its settings are those of stacks.build_stack, and
     insecure    True: everything, although the link is a network
     base        dotted path of the node that is the peer's root; by default our root
     name        of this device, for traces
+    max_served  calls of the peer that may run at the same time, by default 16
 
 It connects when it is started, and again whenever the link has broken, unless `reconnect` is
 false: then the app fails, and is started anew as others are.
@@ -19,14 +20,13 @@ from moat.micro.cmd.link import LinkCmd
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.rights import LEAST, Rights
 from moat.micro.const import const
-from moat.micro.errors import LinkLost
 from moat.micro.stacks import ConfigError, build_stack
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
 
-_KINDS = {"base": str, "insecure": bool, "name": str, "rights": (list, tuple)}
+_KINDS = {"base": str, "insecure": bool, "max_served": int, "name": str, "rights": (list, tuple)}
 _LOCAL = ("process", "serial", "stdio", "unix")  # who is there could do worse
 _TARGETS = ("emu", "process", "serial", "unix")
 
@@ -53,6 +53,7 @@ class Terms:
         default = LEAST if network and not own.get("insecure") else ("",)
         self._allow = own.get("rights", default)
         self._name = own.get("name", sys.platform)
+        self._max_served = own.get("max_served", 16)
         self.root(None)  # it raises what is wrong
 
     def root(self, tree: "Any") -> "Any":
@@ -66,8 +67,9 @@ class Terms:
 
     def cmd(self, stack: "Any", keeper: "Any", *more: "Any") -> CmdMsg:
         """Return the CmdMsg of a peer; `more` items lead to it from the app of `keeper`."""
-        way = _way(keeper.tree, keeper) + list(more)
-        return CmdMsg(stack, self.root(keeper.tree), path=way, name=self._name)
+        tree = keeper.tree
+        way = _way(tree, keeper) + list(more)
+        return CmdMsg(stack, self.root(tree), None, self._max_served, path=way, name=self._name)
 
 
 def _way(node, keeper):
@@ -110,10 +112,15 @@ class ClientLink(LinkCmd):
     def _state(self, state, exc):
         if state == "up" or exc is not None:
             self._error = exc
+        # Above a ReliableMsg nothing is lost: there a call waits for the link.
+        if state == "down" and self.cmd is not None and not self._terms.stack.get("reliable"):
+            self.cmd.broke()
 
     async def run(self) -> None:
         """Keep the link. LinkError: it has ended for good."""
-        async with self._terms.cmd(self._stack, self.keeper) as self.cmd:
-            await self.cmd.closed()
-            await self.cmd.ready()  # it raises why
-        raise LinkLost("the link has ended")
+        try:
+            async with self._terms.cmd(self._stack, self.keeper) as self.cmd:
+                await self.cmd.closed()
+                await self.cmd.ready()  # it raises why
+        finally:
+            self.cmd = None

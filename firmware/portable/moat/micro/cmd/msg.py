@@ -124,6 +124,14 @@ class CmdMsg(Base):
             self._changed.clear()
             await self._changed.wait()
 
+    def broke(self) -> None:
+        """End the session: a layer below has found the link broken, and will open it again.
+
+        The reader may be told only then (LinkReset); until then calls are refused at once.
+        """
+        if not self._ended:
+            self._session(self.core.lost())
+
     # ---- for callers
 
     def call(self, path: "Any", *args: "Any", **kw: "Any") -> "Any":

@@ -1,0 +1,308 @@
+"""Link apps: the host, a unix image, a second one (named socket), a third one (TCP)."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import Process
+from msgpack import packb
+
+from moat.micro.boards import load
+from moat.micro.cmd.tree import BaseCmd, Dispatch
+from moat.micro.device import Command, Device, connect
+from moat.micro.errors import (
+    CallError,
+    CallNotRunError,
+    LinkLost,
+    LostCallError,
+    MoatError,
+    RemoteError,
+)
+from moat.micro.testing.console import Console
+from tests.system.support import link_in, probe, write_files
+
+BACK = """
+from moat.micro import rt
+from moat.micro.cmd.here import current
+from moat.micro.cmd.tree import BaseCmd
+
+class App(BaseCmd):
+    async def cmd_way(self):
+        return current().return_path
+
+    async def cmd_greet(self, name):
+        call = current()
+        path = call.return_path + ["greeter", "greet"]
+        link, n = call.link.root.find(path)
+        return await link.call(path[n:], name)
+
+    async def cmd_nap(self, ms):
+        await rt.sleep_ms(ms)
+        return ms
+"""
+QUICK = {"base_ms": 10, "max_ms": 50}
+SERVED = 90
+
+
+class Greeter(BaseCmd):
+    """What the host offers."""
+
+    async def cmd_greet(self, name: str) -> str:
+        return f"hello {name}"
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens at."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def configs(port: int) -> dict[str, dict[str, Any]]:
+    """The configs of the three devices, by their names."""
+
+    def client(**link: object) -> dict[str, Any]:
+        return {"link": link, "reconnect": QUICK, "insecure": True}
+
+    def server(name: str, **link: object) -> dict[str, Any]:
+        return {"link": link, "name": name, "insecure": True, "max_served": SERVED}
+
+    up, following = {"up": "moat.micro.app.server:LinkServer"}, "moat.micro.app.link:ClientLink"
+    return {
+        "one": {"apps": {"next": following}, "next": client(kind="unix", path="../two/sock")},
+        "two": {
+            "apps": {"next": following, **up},
+            "next": client(kind="tcp", host="127.0.0.1", port=port),
+            "up": server("two", kind="unix", path="sock"),
+        },
+        "three": {"apps": up, "up": server("three", kind="tcp", port=port)},
+    }
+
+
+@asynccontextmanager
+async def device(folder: Path, console: Console | None = None) -> AsyncIterator[Device]:
+    """Start the image in this folder."""
+    kw: dict[str, Any] = {} if console is None else {"console": console}
+    link = link_in("unix", folder)
+    async with connect(link, root=Dispatch({"greeter": Greeter()}), timeout=30, **kw) as dev:
+        yield dev
+
+
+@asynccontextmanager
+async def middle(folder: Path) -> AsyncIterator[Process]:
+    """Start the image in this folder, without a host; it may be killed."""
+    async with await anyio.open_process([load("unix").image_path], cwd=folder) as process:
+        try:
+            yield process
+        finally:
+            with anyio.CancelScope(shield=True):
+                if process.returncode is None:
+                    process.kill()
+                await process.wait()
+
+
+async def connected(call: Callable[[], Awaitable[object]]) -> None:
+    """Wait until a call goes through."""
+    while True:
+        try:
+            await call()
+        except (LostCallError, LinkLost):
+            await anyio.sleep(0.01)
+        else:
+            return
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> dict[str, Path]:
+    """The folders of the devices, by their names."""
+    found = dict[str, Path]()
+    for name, cfg in configs(free_port()).items():
+        found[name] = tmp_path / name
+        write_files(found[name], {**probe(), "app/back.py": BACK})
+        (found[name] / "moat.cfg").write_bytes(packb(cfg))
+    return found
+
+
+@pytest.fixture
+async def chain(folders: dict[str, Path]) -> AsyncIterator[tuple[Device, Device]]:
+    """The first device of the row, and the last one as it is seen by a host of its own."""
+    async with AsyncExitStack() as stack:
+        last = await stack.enter_async_context(device(folders["three"]))
+        await stack.enter_async_context(middle(folders["two"]))
+        first = await stack.enter_async_context(device(folders["one"]))
+        await connected(lambda: first.next.next.sys.ping())
+        yield first, last
+
+
+async def test_calls_and_values_go_through_three_hops(chain: tuple[Device, Device]):
+    far = chain[0].next.next
+    assert await far.probe.add(40, b=2) == 42
+    assert await far.probe.lamps[1].number() == 1
+    assert await far.sys.ping({"x": [1.1, None, b"\x00" * 2000]}) == {
+        "x": [1.1, None, b"\x00" * 2000]
+    }
+    here = await chain[0].next.dir_()
+    assert here["l"] == ["host", "next"]
+    assert await chain[0].next.up.address() == "sock"
+
+
+async def test_streams_go_through_three_hops(chain: tuple[Device, Device]):
+    far = chain[0].next.next
+    async with far.probe.count(500) as st:
+        assert [value async for value in st] == list(range(500))
+        assert st.result == "counted"
+    async with far.probe.sum() as st:
+        for n in range(100):
+            await st.send(n)
+        await st.finish()
+        assert [value async for value in st][-1] == 4950
+        assert st.result == 4950
+
+
+async def test_errors_come_back_through_three_hops(chain: tuple[Device, Device]):
+    far = chain[0].next.next
+    with pytest.raises(ValueError, match="odd") as info:
+        await far.probe.fail("ValueError", "odd").using(traceback=True)
+    assert info.value.path == "next.next.probe.fail"
+    assert info.value.at == "next.next"
+    assert "cmd_fail" in info.value.remote_traceback
+    with pytest.raises(RemoteError, match="OwnError"):
+        await far.probe.fail_own()
+    with pytest.raises(ValueError, match="late"):
+        async with far.probe.count(3, "late") as st:
+            async for _ in st:
+                pass
+
+
+async def running(last: Device, n: int) -> None:
+    """Wait until `n` calls wait at the last device."""
+    while await last.probe.running() != n:
+        await anyio.sleep(0.001)
+
+
+async def test_cancelling_reaches_the_far_end(chain: tuple[Device, Device]):
+    first, last = chain
+    async with anyio.create_task_group() as tasks:
+        for tag in "abc":
+            tasks.start_soon(_wait, first.next.next.probe, tag)
+        await running(last, 3)
+        tasks.cancel_scope.cancel()
+    await running(last, 0)
+    with anyio.move_on_after(0.2):
+        await first.next.next.probe.wait("deadline")
+    await running(last, 0)
+    async with first.next.next.probe.on("left") as st:
+        assert [await st.recv() for _ in range(3)] == [0, 1, 2]
+    assert await first.next.next.probe.add(1) == 2
+
+
+async def _wait(node: Command, tag: str) -> None:
+    await node.wait(tag)
+
+
+async def test_the_trace_and_the_way_back_name_all_hops(chain: tuple[Device, Device]):
+    back = chain[0].next.next.back
+    assert await back.way() == ["up", 0]
+    call = back.greet("you").using(trace=True)
+    assert await call == "hello you"
+    assert [name for name, _ in call.trace] == ["linux", "two", "three"]
+    times = [us for _, us in call.trace]
+    assert times == sorted(times, reverse=True)
+    assert await back.way().using(trace=True) == ["up", 0, "up", 0, "host"]
+
+
+# ---- the device in the middle is killed
+
+CALLS, STREAMS, AT_ONCE = 200, 20, 60
+LIMIT_S, SLACK_S = 2.0, 1.0
+
+
+class Outcomes:
+    """What becomes of many calls and streams; each has the same time."""
+
+    def __init__(self, far: Command) -> None:
+        self.far = far
+        self.ended = dict[str, int]()  # what it ended with -> how often
+        self.longest = 0.0
+        self._room = anyio.CapacityLimiter(AT_ONCE)
+
+    async def call(self, n: int) -> None:
+        async with self._room:
+            await self._end(self._nap, 1 + n % 40)
+
+    async def stream(self, _n: int) -> None:
+        await self._end(self._read)
+
+    async def _nap(self, ms: int) -> None:
+        assert await self.far.back.nap(ms) == ms
+
+    async def _read(self) -> None:
+        async with self.far.probe.on("stream") as st:
+            n = 0
+            async for value in st:
+                assert value == n
+                n += 1
+                await anyio.sleep(0.002)
+
+    async def _end(self, fn: Callable[..., Awaitable[None]], *args: Any) -> None:
+        begin = anyio.current_time()
+        try:
+            with anyio.fail_after(LIMIT_S):
+                await fn(*args)
+            how = "result"
+        except (LostCallError, LinkLost, TimeoutError) as exc:
+            how = type(exc).__name__
+        self.ended[how] = self.ended.get(how, 0) + 1
+        self.longest = max(self.longest, anyio.current_time() - begin)
+
+    @property
+    def number(self) -> int:
+        """How many have ended."""
+        return sum(self.ended.values())
+
+
+@pytest.mark.parametrize("pause_s", [0.0, LIMIT_S + SLACK_S])
+async def test_killing_the_middle_device_ends_all_that_goes_through_it(
+    folders: dict[str, Path], pause_s: float
+):
+    """It is back at once, or only when all is over."""
+    async with device(folders["three"]) as last, device(folders["one"]) as first:
+        far = first.next.next
+        outcomes = Outcomes(far)
+        async with anyio.create_task_group() as tasks:
+            async with middle(folders["two"]) as process:
+                await connected(lambda: far.sys.ping())
+                for n in range(STREAMS):
+                    tasks.start_soon(outcomes.stream, n)
+                for n in range(CALLS):
+                    tasks.start_soon(outcomes.call, n)
+                while outcomes.number < CALLS // 4:
+                    await anyio.sleep(0.001)
+                process.kill()
+                await process.wait()
+            await anyio.sleep(pause_s)
+            async with middle(folders["two"]):
+                await connected(lambda: far.sys.ping())
+                while outcomes.number < CALLS + STREAMS:
+                    await anyio.sleep(0.01)
+                assert await far.sys.ping(1) == 1
+        assert outcomes.longest < LIMIT_S + SLACK_S
+        assert outcomes.ended["result"] >= CALLS // 4
+        assert outcomes.number - outcomes.ended["result"] >= STREAMS
+        assert not first._cmd.core.calls
+        await running(last, 0)
+
+
+async def test_a_call_to_a_device_that_is_off_says_so(folders: dict[str, Path]):
+    async with device(folders["one"]) as first:
+        with pytest.raises(CallNotRunError, match="not connected") as info:
+            await first.next.sys.ping()
+        assert info.value.at == ""
+        assert isinstance(info.value, CallError)
+        assert isinstance(info.value, MoatError)
