@@ -167,9 +167,9 @@ async def test_errors_come_back_through_three_hops(chain: tuple[Device, Device])
     far = chain[0].next.next
     with pytest.raises(ValueError, match="odd") as info:
         await far.probe.fail("ValueError", "odd").using(traceback=True)
-    assert info.value.path == "next.next.probe.fail"
-    assert info.value.at == "next.next"
-    assert "cmd_fail" in info.value.remote_traceback
+    error: Any = info.value
+    assert (error.path, error.at) == ("next.next.probe.fail", "next.next")
+    assert "cmd_fail" in error.remote_traceback
     with pytest.raises(RemoteError, match="OwnError"):
         await far.probe.fail_own()
     async with far.probe.count(3, "late") as st:

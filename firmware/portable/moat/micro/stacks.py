@@ -21,6 +21,8 @@ Every key may be missing. The layers are, from the bottom; their options are tho
 
 and beside them
 
+    carries     what the whole is: "messages" (the default); or one without the layers above:
+                "blocks", of the framing serialpacker (then the default), or "bytes"
     limit       bytes of the longest message, 4096 by default. The layers below get what they
                 need for their own. With "serialpacker" it goes for both directions.
     log         {"buf": NAME, "blk": NAME, "msg": NAME}, any of them: a LogBuf below the framing,
@@ -38,13 +40,20 @@ _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
 
-_STACK = const("framing limit link log reconnect reliable")
+_STACK = const("carries framing limit link log reconnect reliable")
 _LOG = const("blk buf msg")
 _RECONNECT = const("base_ms eof factor give_up_ms jitter keep_trying max_ms on_state retries")
 _RELIABLE = const("down_ms keepalive_ms linger_ms persistent queue silence_ms window")
 _FRAMING = {
     "msgpack": "chunk console ctrl_c gap_ms prefix",
     "serialpacker": "chunk console crc ctrl_c frame_start mark max_idle max_packet",
+}
+
+# What a stack carries: the keys that are for layers above that.
+_BELOW = {
+    "blocks": "msg reliable",
+    "bytes": "blk framing limit msg reliable",
+    "messages": "",
 }
 
 _LIMIT = const(4096)
@@ -55,7 +64,7 @@ class ConfigError(MoatError):
 
 
 def build_stack(cfg: "dict[str, Any]", link: "Any" = None, **defaults: "Any") -> "Any":
-    """Return the stack, a stream of messages that is not open yet.
+    """Return the stack, by default a stream of messages, that is not open yet.
 
     Args:
         cfg: the config, see above; it is not changed.
@@ -68,6 +77,7 @@ def build_stack(cfg: "dict[str, Any]", link: "Any" = None, **defaults: "Any") ->
         ValueError: a layer does not take the value of an option.
     """
     _check(cfg, "stack", _STACK)
+    carries = _carries(cfg)
     log = _options(cfg, "log", _LOG, {}) or {}
     reliable = _options(cfg, "reliable", _RELIABLE, defaults)
     reconnect = _options(cfg, "reconnect", _RECONNECT, defaults)
@@ -77,6 +87,10 @@ def build_stack(cfg: "dict[str, Any]", link: "Any" = None, **defaults: "Any") ->
 
         stream = ReconnectBuf(stream, **reconnect)
     stream = _logged(stream, log, "buf")
+    if carries == "bytes":
+        return stream
+    if carries == "blocks":
+        return _blocks(stream, cfg, log, 0, defaults)
     if reliable is None:
         stream = _framed(stream, cfg, log, 0, defaults)
     else:
@@ -86,25 +100,46 @@ def build_stack(cfg: "dict[str, Any]", link: "Any" = None, **defaults: "Any") ->
     return _logged(stream, log, "msg")
 
 
+def _carries(cfg):
+    """Return what the stack carries; ConfigError: there is a layer that does not fit."""
+    carries = cfg.get("carries", "messages")
+    if carries not in _BELOW:
+        raise ConfigError("carries: %r is none of: %s" % (carries, ", ".join(sorted(_BELOW))))
+    log = cfg.get("log") or {}
+    for key in _BELOW[carries].split():
+        if cfg.get(key) or (key in log and isinstance(log, dict)):
+            raise ConfigError("%s: there is no such layer in a stack of %s" % (key, carries))
+    return carries
+
+
 def _framed(stream, cfg, log, more, defaults):
     """Return the codec, for messages that get `more` bytes longer on their way to it."""
     kind, section = _kind(cfg.get("framing") or "msgpack", "framing", _FRAMING)
-    options = _merged(section, "framing", "kind " + _FRAMING[kind], defaults)
-    limit = cfg.get("limit")
     if kind == "msgpack":
+        options = _merged(section, "framing", "kind " + _FRAMING[kind], defaults)
+        limit = cfg.get("limit")
         if "blk" in log:
             raise ConfigError("log: with the framing 'msgpack' there are no blocks to log")
         from moat.micro.proto.msgpack import MsgpackMsgBuf
 
         return MsgpackMsgBuf(stream, (limit or defaults.get("limit", _LIMIT)) + more, **options)
     from moat.micro.proto.msgpack_blk import MsgpackMsgBlk
+
+    return MsgpackMsgBlk(
+        _blocks(stream, cfg, log, more, defaults), (cfg.get("limit") or _LIMIT) + more
+    )
+
+
+def _blocks(stream, cfg, log, more, defaults):
+    kind, section = _kind(cfg.get("framing") or "serialpacker", "framing", _FRAMING)
+    if kind != "serialpacker":
+        raise ConfigError("framing: '%s' has no blocks, use 'serialpacker'" % kind)
+    options = _merged(section, "framing", "kind " + _FRAMING[kind], defaults)
     from moat.micro.proto.serialpacker import SerialPackerBlkBuf
 
     # Not from the defaults: it is the same at both ends if nobody has said anything.
-    limit = (limit or _LIMIT) + more
-    options.setdefault("max_packet", limit)
-    stream = _logged(SerialPackerBlkBuf(stream, **options), log, "blk")
-    return MsgpackMsgBlk(stream, limit)
+    options.setdefault("max_packet", (cfg.get("limit") or _LIMIT) + more)
+    return _logged(SerialPackerBlkBuf(stream, **options), log, "blk")
 
 
 def _link(spec, link):
