@@ -247,6 +247,7 @@ def test_what_makes_no_sense_is_refused():
         (ClientLink, {"link": link, "rights": ["a..b"]}, "rights"),
         (ClientLink, {"link": link, "framings": 1}, "framings"),
         (ClientLink, {"link": tcp}, "host"),
+        (ClientLink, {"link": link, "carries": "bytes"}, "carries"),
         (LinkServer, {}, "link"),
         (LinkServer, {"link": "unix"}, "path"),
         (LinkServer, {"link": {"kind": "serial"}}, "tcp, unix"),

@@ -24,6 +24,7 @@ from moat.micro.stacks import ConfigError, build_stack
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
+    from collections.abc import Callable
     from typing import Any
 
 _KINDS = {"base": str, "insecure": bool, "max_served": int, "name": str, "rights": (list, tuple)}
@@ -49,6 +50,8 @@ class Terms:
             (own if key in _KINDS else self.stack)[key] = value
             if not isinstance(value, _KINDS.get(key, object)):
                 raise ConfigError("%s: %r is of the wrong kind" % (key, value))
+        if self.stack.get("carries", "messages") != "messages":
+            raise ConfigError("carries: a link carries messages")
         self._base = own.get("base", "")
         default = LEAST if network and not own.get("insecure") else ("",)
         self._allow = own.get("rights", default)
@@ -93,12 +96,25 @@ def _is_network(link):
 
 
 class ClientLink(LinkCmd):
-    """Connects to a device, or a server, and stands for what is there."""
+    """Connects to a device, or a server, and stands for what is there.
+
+    Args:
+        settings: see above.
+        more: items that lead here from the app whose keeper we have.
+        on_open: called with the stream of messages when that is open.
+    """
 
     _error: "BaseException | None" = None
 
-    def __init__(self, settings: "dict[str, Any]") -> None:
+    def __init__(
+        self,
+        settings: "dict[str, Any]",
+        more: "tuple[Any, ...]" = (),
+        on_open: "Callable[[Any], object] | None" = None,
+    ) -> None:
         super().__init__()
+        self._more = more
+        self._on_open = on_open
         self._terms = Terms(settings, _is_network(settings.get("link")))
         cfg = self._terms.stack
         cfg.setdefault("reconnect", True)
@@ -119,7 +135,9 @@ class ClientLink(LinkCmd):
     async def run(self) -> None:
         """Keep the link. LinkError: it has ended for good."""
         try:
-            async with self._terms.cmd(self._stack, self.keeper) as self.cmd:
+            async with self._terms.cmd(self._stack, self.keeper, *self._more) as self.cmd:
+                if self._on_open is not None:
+                    self._on_open(self.cmd.s)
                 await self.cmd.closed()
                 await self.cmd.ready()  # it raises why
         finally:
