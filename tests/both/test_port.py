@@ -1,6 +1,6 @@
 """The link commands: an app that reads and writes a channel."""
 
-from _commands import end, linked, tree
+from _commands import end, idle, linked, tree
 from _helpers import raises, settle, until
 from _memory import pair
 
@@ -26,6 +26,8 @@ QUICK = {"base_ms": 1, "max_ms": 5}
 
 def far_end(carries, buf):
     """Return the other end of such a channel."""
+    if carries == "link":
+        return end(buf, tree(), path=["back"])
     if carries == "bytes":
         return buf
     if carries == "blocks":
@@ -34,15 +36,17 @@ def far_end(carries, buf):
 
 
 @rt.asynccontextmanager
-async def port(carries, size=1 << 16, spec="port:PortCmd", **settings):
+async def port(carries, size=1 << 16, window=4096, **settings):
     """Yield the caller of the app `p`, and the other end of its channel."""
     a, b = pair(size)
     cfg = {"link": a, "reconnect": False}
-    if spec == "port:PortCmd":
+    spec = "peer:PeerPort"
+    if carries != "link":
+        spec = "port:PortCmd"
         cfg["carries"] = carries
     cfg.update(settings)
     root = build({"apps": {"p": "moat.micro.app." + spec}, "p": cfg})
-    async with root, far_end(carries, b) as far, linked(root) as (near, _):
+    async with root, far_end(carries, b) as far, linked(root, window=window) as (near, _):
         yield near, far
 
 
@@ -60,9 +64,12 @@ async def note(log, awaitable):
         log.append(exc)
 
 
-def reading(near):
-    """Return the app's own count of readers, by a hidden way."""
-    return near
+async def many(fn, n):
+    """Return what `n` calls return."""
+    found = []
+    while len(found) < n:
+        found.append(await fn())
+    return found
 
 
 # ---- bytes
@@ -92,9 +99,10 @@ async def test_bytes_as_a_stream():
             for data in (b"one", b"two" * 50, b"three"):
                 await far.wr(data)
                 assert await st.recv() == data
+        await idle(near)  # or what arrives now is still for that one
         async with near.stream(["p", "rd"], 4) as st:
             await far.wr(b"0123456789")
-            assert [await recv(st) for _ in range(3)] == [b"0123", b"4567", b"89"]
+            assert await many(st.recv, 3) == [b"0123", b"4567", b"89"]
         async with near.stream(["p", "wr"]) as st:
             await st.send(b"abc")
             assert await rd(far) == b"abc"
@@ -102,20 +110,12 @@ async def test_bytes_as_a_stream():
             assert await rd(far) == b"def"
 
 
-async def recv(st):
-    """Return the next value."""
-    return await st.recv()
-
-
-async def test_a_stream_that_ends_leaves_the_rest():
-    async with port("bytes") as (near, far):
+async def test_what_a_stream_could_not_send_is_for_the_next_reader():
+    async with port("bytes", window=1) as (near, far):
         await far.wr(b"0123456789")
-        async with near.stream(["p", "rd"], 4) as st:
-            assert await st.recv() == b"0123"
-        data = b""
-        while not data.endswith(b"9"):
-            data += await near.call(["p", "rd"])
-        assert b"0123456789".endswith(data)
+        async with near.stream(["p", "rd"], 4):
+            await settle()  # the caller takes one value, and has not read it
+        assert await near.call(["p", "rd"]) == b"456789"
 
 
 async def test_bytes_are_no_messages():
@@ -135,24 +135,23 @@ async def test_bytes_are_no_messages():
 
 
 async def test_a_slow_reader_holds_the_channel_back():
+    written = []
     async with port("bytes", size=100) as (near, far):
-        async with rt.timeout_ms(5000):
-            written = []
 
-            async def write():
-                for n in range(50):
-                    await far.wr(bytes([n] * 100))
-                    written.append(n)
+        async def write():
+            for n in range(50):
+                await far.wr(bytes([n] * 100))
+                written.append(n)
 
-            async with rt.TaskGroup() as tasks:
-                tasks.start_soon(write)
-                await settle()
-                await settle()
-                assert len(written) < 10
-                data = b""
-                while len(data) < 5000:
-                    data += await near.call(["p", "rd"], 1000)
-            assert data == b"".join([bytes([n] * 100) for n in range(50)])
+        async with rt.TaskGroup() as tasks:
+            tasks.start_soon(write)
+            await settle()
+            await settle()
+            assert len(written) < 10
+            data = b""
+            while len(data) < 5000:
+                data += await near.call(["p", "rd"], 1000)
+        assert data == b"".join([bytes([n] * 100) for n in range(50)])
 
 
 # ---- blocks
@@ -162,16 +161,11 @@ async def test_a_block_each():
     async with port("blocks") as (near, far):
         await near.call(["p", "wr"], b"one")
         await near.call(["p", "wr"], b"two")
-        assert [bytes(await get(far)) for _ in range(2)] == [b"one", b"two"]
+        assert await many(far.rcv, 2) == [b"one", b"two"]
         await far.snd(b"three")
         await far.snd(b"four")
         assert await near.call(["p", "rd"]) == b"three"
         assert await near.call(["p", "rd"]) == b"four"
-
-
-async def get(far):
-    """Return the next block."""
-    return await far.rcv()
 
 
 async def test_a_block_that_is_too_long_is_kept():
@@ -191,7 +185,8 @@ async def test_a_block_that_is_too_long_is_kept():
 
 async def test_blocks_as_a_stream():
     async with port("blocks") as (near, far):
-        async with near.stream(["p", "wr"]) as out, near.stream(["p", "rd"]) as inp:
+        out, inp = near.stream(["p", "wr"]), near.stream(["p", "rd"])
+        async with out, inp:
             for n in (1, 70, 1000):
                 await out.send(bytes(n))
                 assert len(await far.rcv()) == n
@@ -232,10 +227,11 @@ async def test_messages_of_any_kind():
 
 async def test_messages_as_a_stream():
     async with port("messages") as (near, far):
-        async with near.stream(["p", "w"]) as out, near.stream(["p", "r"]) as inp:
+        out, inp = near.stream(["p", "w"]), near.stream(["p", "r"])
+        async with out, inp:
             for msg in range(20):
                 await far.send(msg)
-            assert [await recv(inp) for _ in range(20)] == list(range(20))
+            assert await many(inp.recv, 20) == list(range(20))
             await out.send([1, 2])
             assert await far.recv() == [1, 2]
             await out.finish()
@@ -356,6 +352,7 @@ async def test_a_line_that_comes_back_is_a_reset_and_goes_on():
         async with b:
             await b.wr(b"one")
             assert await near.call(["p", "rd"]) == b"one"
+        await until(lambda: a.entered == 2)
         async with b:
             with raises(LinkReset):
                 await near.call(["p", "rd"])
@@ -379,33 +376,37 @@ async def test_stopping_the_app_ends_those_who_wait():
 # ---- a link owns the channel
 
 
-async def test_a_link_owns_the_channel_and_its_console_is_here():
-    async with port("bytes", spec="peer:PeerPort", rights=[""]) as (near, buf):
-        async with end(buf, tree(), path=["back"]) as far:
-            await far.ready()
-            await until(lambda: far.core.open)
-            assert await near.call(["p", "peer", "app", "add"], 1) == 3
-            assert await near.call(["p", "peer", "app", "here"]) == [["app", "here"], ["back"]]
-            for name, args in (("w", [1]), ("r", []), ("wr", [b"x"]), ("rd", [])):
-                with raises(InUseError) as info:
-                    await near.call(["p", name], *args)
-                assert "peer" in str(info.exc)
-            for name in ("r", "rd", "w", "wr"):
-                async with near.stream(["p", name]) as st:
-                    with raises(InUseError):
-                        await st.recv()
-            await far.s.cwr(b"printed")
-            assert await near.call(["p", "crd"]) == b"printed"
-            await near.call(["p", "cwr"], b"typed")
-            text = bytearray(10)
-            assert text[: await far.s.crd(text)] == b"typed"
-            assert await far.call(["p", "peer", "app", "add"], 1) == 3
-            here = await near.call(["p", "dir_"])
-            assert here["l"] == ["peer"]
+async def test_a_link_owns_the_channel():
+    async with port("link", rights=[""]) as (near, far):
+        await far.ready()
+        assert await near.call(["p", "peer", "app", "add"], 1) == 3
+        assert await near.call(["p", "peer", "app", "here"]) == [["app", "here"], ["back"]]
+        assert (await far.call(["p", "dir_"]))["l"] == ["peer"]
+        for name, args in (("w", [1]), ("r", []), ("wr", [b"x"]), ("rd", [])):
+            with raises(InUseError) as info:
+                await near.call(["p", name], *args)
+            assert "peer" in str(info.exc)
+        for name in ("r", "rd", "w", "wr"):
+            async with near.stream(["p", name]) as st:
+                with raises(InUseError):
+                    await st.recv()
+
+
+async def test_the_console_beside_a_link():
+    async with port("link") as (near, far):
+        await far.ready()
+        await far.s.cwr(b"printed")
+        assert await near.call(["p", "crd"]) == b"printed"
+        await near.call(["p", "cwr"], b"typed")
+        await near.call(["p", "peer", "app", "add"], 1)
+        text = bytearray(10)
+        assert text[: await far.s.crd(text)] == b"typed"
 
 
 async def test_without_a_device_the_peer_is_not_connected():
-    async with port("bytes", spec="peer:PeerPort") as (near, _):
+    cfg = {"link": pair()[0], "reconnect": False}
+    root = build({"apps": {"p": "moat.micro.app.peer:PeerPort"}, "p": cfg})
+    async with root, linked(root) as (near, _):
         with raises(CallNotRunError):
             await near.call(["p", "peer", "app", "add"], 1)
 

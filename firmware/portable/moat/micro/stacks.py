@@ -103,7 +103,7 @@ def build_stack(cfg: "dict[str, Any]", link: "Any" = None, **defaults: "Any") ->
 def _carries(cfg):
     """Return what the stack carries; ConfigError: there is a layer that does not fit."""
     carries = cfg.get("carries", "messages")
-    if carries not in _BELOW:
+    if not isinstance(carries, str) or carries not in _BELOW:
         raise ConfigError("carries: %r is none of: %s" % (carries, ", ".join(sorted(_BELOW))))
     log = cfg.get("log") or {}
     for key in _BELOW[carries].split():

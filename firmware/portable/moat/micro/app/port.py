@@ -37,6 +37,8 @@ class PortCmd(BaseCmd):
     raises EOFError or LinkLost; writing LinkLost.
     """
 
+    wait_ms = 100
+
     def __init__(self, settings: "dict[str, Any]") -> None:
         cfg = dict(settings)
         cfg.setdefault("reconnect", True)
@@ -51,7 +53,7 @@ class PortCmd(BaseCmd):
         self._ended: "BaseException | None" = None  # why nothing more arrives
         self._closed = False
         self._text = b""  # of the console, that a stream could not send
-        self._reading = self._reading_console = False
+        self._readers: "list[str]" = []  # of what
         self._changed = rt.Event()  # one of these
         self._room = rt.Event()
         self._lock = rt.Lock()
@@ -141,14 +143,21 @@ class PortCmd(BaseCmd):
                 await self._use("wr", data)
 
     @rt.asynccontextmanager
-    async def _reader(self):
-        if self._reading:
-            raise InUseError("somebody reads from this port already")
-        self._reading = True
+    async def _reader(self, what="port"):
+        """Be the one who reads. InUseError: somebody does already."""
         try:
-            yield
+            # One that was cancelled just now may still be about to leave.
+            async with rt.timeout_ms(self.wait_ms):
+                while what in self._readers:
+                    await self._change()
+        except rt.TimeoutError:
+            raise InUseError("somebody reads from this %s already" % what)
+        self._readers.append(what)
+        try:
+            yield self
         finally:
-            self._reading = False
+            self._readers.remove(what)
+            self._changed.set()
 
     async def _next(self, n):
         """Wait for the next item; it is still to be taken. Of bytes: up to `n` of them."""
@@ -209,16 +218,6 @@ class PortCmd(BaseCmd):
             self._text = bytes(buf[:n])
         return self._text[:n]
 
-    @rt.asynccontextmanager
-    async def _console_reader(self):
-        if self._reading_console:
-            raise InUseError("somebody reads the console of this port already")
-        self._reading_console = True
-        try:
-            yield
-        finally:
-            self._reading_console = False
-
     # ---- the commands
 
     async def cmd_w(self, m: "Any") -> None:
@@ -250,7 +249,7 @@ class PortCmd(BaseCmd):
 
     async def cmd_crd(self, n: int = 64) -> bytes:
         """Wait for console text and return up to `n` bytes of it."""
-        async with self._console_reader():
+        async with self._reader("console"):
             text = await self._console(n)
             self._text = self._text[len(text) :]
             return text
@@ -287,7 +286,7 @@ class PortCmd(BaseCmd):
 
     async def stream_crd(self, st: "Any", n: int = 256) -> None:
         """Send all console text as it arrives, at most `n` bytes at once."""
-        async with self._console_reader():
+        async with self._reader("console"):
             while True:
                 try:
                     text = await self._console(n)
