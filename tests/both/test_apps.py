@@ -6,9 +6,8 @@ from _helpers import ON_DEVICE, raises, settle, until
 from moat.micro import rt
 from moat.micro.cmd import keeper
 from moat.micro.cmd.apps import build
-from moat.micro.cmd.keeper import NotReadyError
 from moat.micro.cmd.tree import BaseCmd
-from moat.micro.errors import InUseError, NotFoundError
+from moat.micro.errors import InUseError, NotFoundError, NotReadyError
 
 # ---- start and stop
 

@@ -5,7 +5,7 @@ from _clock import Clock
 from _helpers import raises, settle, until
 
 from moat.micro.cmd.apps import build
-from moat.micro.cmd.keeper import NotReadyError
+from moat.micro.errors import NotReadyError
 
 
 async def test_a_failed_app_is_started_anew_after_growing_delays_then_given_up():

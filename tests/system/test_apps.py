@@ -17,7 +17,7 @@ from msgpack import packb, unpackb
 
 from moat.micro.boards import load
 from moat.micro.device import Device
-from moat.micro.errors import NotFoundError, RemoteError
+from moat.micro.errors import NotFoundError, NotReadyError
 from moat.micro.testing.console import Console
 from tests.system.conftest import Start
 from tests.system.support import is_process, reset, started
@@ -142,7 +142,7 @@ async def test_stop_and_start(start: Start, target: str, device_folder: Path, co
         await dev.watch.stp_()
         assert "tear-down 1" in console.text
         assert await dev.watch.rdy_() == {"state": "down"}
-        with pytest.raises(RemoteError, match="'watch' is stopped"):
+        with pytest.raises(NotReadyError, match="'watch' is stopped"):
             await dev.watch.ticks()
         await dev.watch.upd_()
         await dev.watch.rdy_(wait=True)
@@ -218,7 +218,7 @@ async def test_an_app_that_is_not_essential_leaves_the_others_alone(
     restart = {**QUICK, "essential": False}
     cfg = {**HOUSE, "watch": {"n": 1, "fail": "broken", "restart": restart}}
     async with configured(start, target, device_folder, cfg) as dev:
-        with pytest.raises(RemoteError, match="'watch' has failed: ValueError: broken"):
+        with pytest.raises(NotReadyError, match="'watch' has failed: ValueError: broken"):
             await dev.watch.rdy_(wait=True)
         assert await dev.watch.rdy_() == {
             "state": "failed", "restarts": 3, "error": "ValueError: broken",

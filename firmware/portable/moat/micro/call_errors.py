@@ -1,6 +1,13 @@
 """The errors of calls, and such that hardly ever occur: use them from moat.micro.errors."""
 
+from moat.micro.const import const
 from moat.micro.errors import MoatError
+
+_TYPING = const(0)  # true for type checkers only
+if _TYPING:
+    from typing import Any
+
+registered: "list[Any]" = []
 
 
 class NoConsoleError(MoatError):
@@ -30,6 +37,10 @@ class NotPermittedError(CallError):
     """The link on which the call has come has no right to this; it was not run."""
 
 
+class NotReadyError(CallError):
+    """The app is not up: it is being started, is stopped, or has failed. Nothing was run."""
+
+
 class BusyError(CallError):
     """The peer serves as many calls as it can; the command was not run."""
 
@@ -57,3 +68,20 @@ class RemoteError(CallError):
         if len(self.args) < 2:
             return ", ".join(str(a) for a in self.args)
         return "{}: {}".format(self.args[0], ", ".join(str(a) for a in self.args[1]))
+
+
+def register(*types: "Any") -> None:
+    """Let errors of these types arrive as such; both sides have to register them.
+
+    TypeError: one of them is no exception. ValueError: another one has that name.
+    """
+    from moat.micro.cmd._errors import named
+
+    for cls in types:
+        if not issubclass(cls, Exception):
+            raise TypeError("%r is no type of exceptions" % cls)
+        other = named(cls.__name__)
+        if other is None:
+            registered.append(cls)
+        elif other is not cls:
+            raise ValueError("another error is called %s" % cls.__name__)

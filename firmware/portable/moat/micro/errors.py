@@ -12,6 +12,7 @@
         ├── NotFoundError     no such command; says which item is missing and what exists there
         ├── ArgumentError     the command does not take these arguments
         ├── NotPermittedError the link has no right to this; it was not run
+        ├── NotReadyError     the app is not up; says why, and nothing was run
         ├── BusyError         the peer serves as many calls as it can; try again later
         ├── LostCallError     the session was lost while the call was under way, which
         │   ├── CallNotRunError   was not run
@@ -61,7 +62,16 @@ if _TYPING:
         NotPermittedError as NotPermittedError,
     )
     from moat.micro.call_errors import (
+        NotReadyError as NotReadyError,
+    )
+    from moat.micro.call_errors import (
         RemoteError as RemoteError,
+    )
+    from moat.micro.call_errors import (
+        register as register,
+    )
+    from moat.micro.call_errors import (
+        registered as registered,
     )
 
 

@@ -14,8 +14,10 @@ from moat.micro.errors import (
     NoConsoleError,
     NotFoundError,
     NotPermittedError,
+    NotReadyError,
     ProtocolError,
     RemoteError,
+    registered,
 )
 
 _TYPING = const(0)  # true for type checkers only
@@ -24,27 +26,20 @@ if _TYPING:
 
 
 _OWN = (LinkLost, LinkReset, ProtocolError, MessageTooLongError, InUseError, NoConsoleError,
-    NotFoundError, ArgumentError, NotPermittedError, BusyError, CallNotRunError, CallDoneError,
-    CallUnknownError)  # fmt: skip
+    NotFoundError, ArgumentError, NotPermittedError, NotReadyError, BusyError, CallNotRunError,
+    CallDoneError, CallUnknownError)  # fmt: skip
 _BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, IndexError,
     KeyError, LookupError, MemoryError, NameError, NotImplementedError, OSError, OverflowError,
     RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError)  # fmt: skip
-_apps: "list[Any]" = []  # of apps, see `known`
 
 
-def known(*types: "Any") -> None:
-    """Let errors of these types arrive as such; both sides have to know them.
-
-    TypeError: one of them is no exception. ValueError: another one has that name.
-    """
-    for cls in types:
-        if not issubclass(cls, Exception):
-            raise TypeError("%r is no type of exceptions" % cls)
-        for other in _OWN + _BUILTIN + tuple(_apps):
-            if other.__name__ == cls.__name__ and other is not cls:
-                raise ValueError("another error is called %s" % cls.__name__)
-        if cls not in _apps:
-            _apps.append(cls)
+def named(name: str) -> "Any":
+    """Return the type of exceptions that has this name at both ends, or None."""
+    for types in (_OWN, _BUILTIN, registered):
+        for cls in types:
+            if cls.__name__ == name:
+                return cls
+    return None
 
 
 def to_wire(exc: BaseException) -> "list[object]":
@@ -84,10 +79,8 @@ def from_wire(err: object) -> Exception:
     if not isinstance(err, list) or not err or not isinstance(err[0], str):
         return ProtocolError("malformed error from the peer")
     name, args = err[0], err[1:]
-    for cls in _OWN + _BUILTIN + tuple(_apps):
-        if cls.__name__ == name:
-            try:
-                return cls(*args)
-            except Exception:  # SyntaxError, for one, wants them to be of certain types
-                break
-    return RemoteError(name, args)
+    cls = named(name)
+    try:
+        return RemoteError(name, args) if cls is None else cls(*args)
+    except Exception:  # SyntaxError, for one, wants them to be of certain types
+        return RemoteError(name, args)

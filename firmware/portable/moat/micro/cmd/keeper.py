@@ -15,11 +15,11 @@ app may have beside its commands:
         …
 """
 
+import moat.micro.errors as errors
 from moat.micro import rt
 from moat.micro.cmd._entries import backoff
 from moat.micro.cmd.tree import BaseCmd, load
 from moat.micro.const import const
-from moat.micro.errors import CallError
 from moat.micro.report import report
 
 _TYPING = const(0)  # true for type checkers only
@@ -27,10 +27,6 @@ if _TYPING:
     from typing import Any
 
 TEAR_DOWN_MS = 5000  # what takes longer is cancelled
-
-
-class NotReadyError(CallError):
-    """The app is not up: it is being started, is stopped, or has failed. Nothing was run."""
 
 
 class Keeper(BaseCmd):
@@ -107,7 +103,7 @@ class Keeper(BaseCmd):
         text = "the app '%s' %s" % (self.name, _SAYS[self.state])
         if self.error is not None:
             text = "%s: %s" % (text, _text(self.error))
-        return NotReadyError(text)
+        return errors.NotReadyError(text)
 
     # ---- what is asked of it
 
