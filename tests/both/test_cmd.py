@@ -1,10 +1,10 @@
 """Calls over CmdMsg, their arguments, results and errors."""
 
-from _commands import App, OddError, Raw, end, frame, idle, linked, outcome, tree
+from _commands import App, Raw, end, frame, idle, linked, outcome, tree
 from _helpers import forever, raises, until
 from _memory import pair
 
-from moat.micro import errors, rt
+from moat.micro import rt
 from moat.micro.cmd._wire import CALL, CREDIT, ERROR, ITEM, REPLY
 from moat.micro.cmd.tree import BaseCmd, DirCmd, Dispatch
 from moat.micro.errors import (
@@ -90,21 +90,12 @@ async def test_an_error_of_a_known_type_is_raised_as_it_was():
         await idle(near, far)
 
 
-async def test_an_error_of_an_unknown_type_says_what_it_was_until_it_is_registered():
+async def test_an_error_of_an_unknown_type_says_what_it_was():
     async with linked() as (near, _):
         with raises(RemoteError) as info:
             await near.call(["app", "bad"], "odd")
         assert info.exc.args == ("OddError", ["odd", "[1, 2]"])
         assert str(info.exc) == "OddError: odd, [1, 2]"
-        errors.register(OddError, KeyError)
-        try:
-            with raises(OddError) as info:
-                await near.call(["app", "bad"], "odd")
-            assert info.exc.args == ("odd", "[1, 2]")
-            with raises(ValueError):
-                errors.register(type("OddError", (Exception,), {}))
-        finally:
-            errors.registered.remove(OddError)
 
 
 async def test_no_error_of_a_command_harms_the_link():

@@ -4,8 +4,7 @@ from _commands import App, OddError, Raw, chained, end, idle, linked, outcome, t
 from _helpers import raises, until
 from _memory import pair
 
-from moat.micro import rt
-from moat.micro.cmd import _errors
+from moat.micro import errors, rt
 from moat.micro.cmd._wire import CALL, CANCEL, DEADLINE, REPLY
 from moat.micro.cmd.call import Call, options
 from moat.micro.errors import RemoteError
@@ -100,19 +99,19 @@ async def test_a_traceback_comes_if_asked_for():
 
 async def test_registered_errors_arrive_as_such():
     try:
-        _errors.known(OddError)
-        _errors.known(OddError)
+        errors.register(OddError)
+        errors.register(OddError)
         async with linked() as (near, _):
             with raises(OddError) as info:
                 await near.call(["app", "bad"], "odd")
             assert info.exc.args[0] == "odd"
     finally:
-        _errors._apps.clear()
+        errors.registered.clear()
 
     with raises(ValueError):
-        _errors.known(type("KeyError", (Exception,), {}))
+        errors.register(type("KeyError", (Exception,), {}))
     with raises(TypeError):
-        _errors.known(int)
+        errors.register(int)
 
 
 async def test_a_notice_runs_without_a_reply():

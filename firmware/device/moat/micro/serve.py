@@ -67,7 +67,11 @@ def _stack(cfg):
     defaults = {"ctrl_c": _interrupt, "gap_ms": _GAP_MS, "persistent": True, "chunk": _limits[2]}
     if not cfg.get("reliable"):  # else what was cut short is sent again
         defaults["max_idle"] = _GAP_MS
-    return build_stack(cfg, _port, **defaults)
+    stack = build_stack(cfg, _port, **defaults)
+    # It has done its work, and takes half a KiB; who builds another stack loads it again.
+    del sys.modules["moat.micro.stacks"]
+    del sys.modules["moat.micro"].stacks
+    return stack
 
 
 class _Root(Dispatch):

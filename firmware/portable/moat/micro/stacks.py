@@ -49,13 +49,6 @@ _FRAMING = {
     "serialpacker": "chunk console crc ctrl_c frame_start mark max_idle max_packet",
 }
 
-# What a stack carries: the keys that are for layers above that.
-_BELOW = {
-    "blocks": "msg reliable",
-    "bytes": "blk framing limit msg reliable",
-    "messages": "",
-}
-
 _LIMIT = const(4096)
 
 
@@ -77,7 +70,10 @@ def build_stack(cfg: "dict[str, Any]", link: "Any" = None, **defaults: "Any") ->
         ValueError: a layer does not take the value of an option.
     """
     _check(cfg, "stack", _STACK)
-    carries = _carries(cfg)
+    if cfg.get("carries", "messages") != "messages":
+        from moat.micro.carries import check
+
+        check(cfg)
     log = _options(cfg, "log", _LOG, {}) or {}
     reliable = _options(cfg, "reliable", _RELIABLE, defaults)
     reconnect = _options(cfg, "reconnect", _RECONNECT, defaults)
@@ -87,10 +83,8 @@ def build_stack(cfg: "dict[str, Any]", link: "Any" = None, **defaults: "Any") ->
 
         stream = ReconnectBuf(stream, **reconnect)
     stream = _logged(stream, log, "buf")
-    if carries == "bytes":
+    if cfg.get("carries") == "bytes":
         return stream
-    if carries == "blocks":
-        return _blocks(stream, cfg, log, 0, defaults)
     if reliable is None:
         stream = _framed(stream, cfg, log, 0, defaults)
     else:
@@ -100,46 +94,31 @@ def build_stack(cfg: "dict[str, Any]", link: "Any" = None, **defaults: "Any") ->
     return _logged(stream, log, "msg")
 
 
-def _carries(cfg):
-    """Return what the stack carries; ConfigError: there is a layer that does not fit."""
-    carries = cfg.get("carries", "messages")
-    if not isinstance(carries, str) or carries not in _BELOW:
-        raise ConfigError("carries: %r is none of: %s" % (carries, ", ".join(sorted(_BELOW))))
-    log = cfg.get("log") or {}
-    for key in _BELOW[carries].split():
-        if cfg.get(key) or (key in log and isinstance(log, dict)):
-            raise ConfigError("%s: there is no such layer in a stack of %s" % (key, carries))
-    return carries
-
-
 def _framed(stream, cfg, log, more, defaults):
     """Return the codec, for messages that get `more` bytes longer on their way to it."""
-    kind, section = _kind(cfg.get("framing") or "msgpack", "framing", _FRAMING)
+    blocks = cfg.get("carries") == "blocks"
+    default = "serialpacker" if blocks else "msgpack"
+    kind, section = _kind(cfg.get("framing") or default, "framing", _FRAMING)
+    options = _merged(section, "framing", "kind " + _FRAMING[kind], defaults)
+    limit = cfg.get("limit")
     if kind == "msgpack":
-        options = _merged(section, "framing", "kind " + _FRAMING[kind], defaults)
-        limit = cfg.get("limit")
-        if "blk" in log:
-            raise ConfigError("log: with the framing 'msgpack' there are no blocks to log")
+        if "blk" in log or blocks:
+            what = "framing" if blocks else "log"
+            raise ConfigError("%s: 'msgpack' has no blocks, 'serialpacker' has" % what)
         from moat.micro.proto.msgpack import MsgpackMsgBuf
 
         return MsgpackMsgBuf(stream, (limit or defaults.get("limit", _LIMIT)) + more, **options)
-    from moat.micro.proto.msgpack_blk import MsgpackMsgBlk
-
-    return MsgpackMsgBlk(
-        _blocks(stream, cfg, log, more, defaults), (cfg.get("limit") or _LIMIT) + more
-    )
-
-
-def _blocks(stream, cfg, log, more, defaults):
-    kind, section = _kind(cfg.get("framing") or "serialpacker", "framing", _FRAMING)
-    if kind != "serialpacker":
-        raise ConfigError("framing: '%s' has no blocks, use 'serialpacker'" % kind)
-    options = _merged(section, "framing", "kind " + _FRAMING[kind], defaults)
     from moat.micro.proto.serialpacker import SerialPackerBlkBuf
 
     # Not from the defaults: it is the same at both ends if nobody has said anything.
-    options.setdefault("max_packet", (cfg.get("limit") or _LIMIT) + more)
-    return _logged(SerialPackerBlkBuf(stream, **options), log, "blk")
+    limit = (limit or _LIMIT) + more
+    options.setdefault("max_packet", limit)
+    stream = _logged(SerialPackerBlkBuf(stream, **options), log, "blk")
+    if blocks:
+        return stream
+    from moat.micro.proto.msgpack_blk import MsgpackMsgBlk
+
+    return MsgpackMsgBlk(stream, limit)
 
 
 def _link(spec, link):
@@ -162,8 +141,6 @@ def make(spec: "Any", kinds: "dict[str, Any]", *args: "Any") -> "Any":
         kinds: kind -> ("module:Class", options that it needs, other options).
         args: further arguments, the first ones.
     """
-    if spec is None:
-        raise ConfigError("link: this key is missing; %s" % _one_of(kinds))
     kind, section = _kind(spec, "link", kinds)
     where, needed, others = kinds[kind]
     options = _merged(section, "link", "kind %s %s" % (needed, others), {})
@@ -186,16 +163,16 @@ def _logged(stream, log, layer):
 def _kind(spec, where, kinds):
     """Return a section and its kind; a kind may stand alone."""
     section = {"kind": spec} if isinstance(spec, str) else spec
-    if not isinstance(section, dict) or "kind" not in section:
-        raise ConfigError("%s: %r has no key 'kind'; %s" % (where, spec, _one_of(kinds)))
-    kind = section["kind"]
-    if kind not in kinds:
-        raise ConfigError("%s: unknown kind '%s'; %s" % (where, kind, _one_of(kinds)))
-    return kind, section
-
-
-def _one_of(kinds):
-    return "the kinds here are: %s" % ", ".join(sorted(kinds))
+    kind = section.get("kind") if isinstance(section, dict) else None
+    if kind in kinds:
+        return kind, section
+    if spec is None:
+        wrong = "this key is missing"
+    elif kind is None:
+        wrong = "%r has no key 'kind'" % (spec,)
+    else:
+        wrong = "unknown kind '%s'" % (kind,)
+    raise ConfigError("%s: %s; the kinds here are: %s" % (where, wrong, ", ".join(sorted(kinds))))
 
 
 def _options(cfg, key, allowed, defaults):

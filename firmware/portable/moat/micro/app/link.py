@@ -16,6 +16,7 @@ false: then the app fails, and is started anew as others are.
 
 import sys
 
+import moat.micro.errors as errors
 from moat.micro.cmd.link import LinkCmd
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.rights import LEAST, Rights
@@ -120,10 +121,14 @@ class ClientLink(LinkCmd):
         cfg.setdefault("reconnect", True)
         self._stack = build_stack(cfg, keep_trying=True, on_state=self._state)
 
-    def why(self) -> str:
-        """See LinkCmd.why."""
-        text = super().why()
-        return text if self._error is None else "%s: %s" % (text, self._error)
+    def link(self) -> "Any":
+        """See LinkCmd.link; the error says why."""
+        try:
+            return super().link()
+        except errors.CallNotRunError as exc:
+            if self._error is not None:
+                exc = errors.CallNotRunError("%s: %s" % (exc, self._error))
+            raise exc
 
     def _state(self, state, exc):
         if state == "up" or exc is not None:

@@ -19,9 +19,5 @@ class LinkCmd(BaseCmd):
         """Return the link that calls go to. CallNotRunError: there is nobody at its other end."""
         cmd = self.cmd
         if cmd is None or cmd.core is None or not cmd.core.open:
-            raise CallNotRunError(self.why())
+            raise CallNotRunError("this link is not connected")
         return cmd
-
-    def why(self) -> str:
-        """Return in words why there is no link."""
-        return "this link is not connected"

@@ -47,8 +47,6 @@ class CmdMsg(Base):
         name: of this device, for traces.
     """
 
-    core: "Any" = None
-
     def __init__(
         self,
         parent: "Any",
@@ -68,6 +66,7 @@ class CmdMsg(Base):
         self._limit = limit or getattr(parent, "limit", None) or 4096
         self._max_served = max_served
         self._on_session = on_session
+        self.core: "Any" = None
 
     @rt.asynccontextmanager
     async def _ctx(self):
@@ -101,6 +100,9 @@ class CmdMsg(Base):
         if self.core.open:
             try:
                 async with rt.grace_ms(200):
+                    # Of a command that is cancelled only since we leave, the peer finds out so.
+                    out = self.core.out
+                    out[:] = [m for m in out if m[0] != wire.ERROR or m[2][0] != "CancelledError"]
                     await self.send([wire.BYE])
             except (LinkError, EOFError):
                 pass  # there is nobody to take leave of
