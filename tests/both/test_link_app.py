@@ -17,6 +17,7 @@ from moat.micro.errors import (
     CallUnknownError,
     NotFoundError,
     NotPermittedError,
+    NotReadyError,
 )
 from moat.micro.net.unix import UnixLink
 from moat.micro.stacks import ConfigError
@@ -150,6 +151,36 @@ async def test_without_a_peer_a_call_is_not_run_and_the_reason_is_told():
         with raises(CallNotRunError) as info:
             near.find(["down", "app", "add"])
         assert "not connected: %s: there is no such socket" % path in str(info.exc)
+
+
+async def test_who_waits_is_told_when_the_link_is_there():
+    path = socket_path()
+    async with client(unix(path)) as near:
+        app = near.kept["down"].app
+        await until(lambda: app._error is not None)
+        state = await near.find(["down", "rdy_"])()
+        assert state["state"] == "starting"
+        assert "no such socket" in state["error"]
+        told = []
+
+        async def wait():
+            told.append(await near.find(["down", "rdy_"])(True))
+
+        async with rt.TaskGroup() as tasks:
+            tasks.start_soon(wait)
+            async with server(path):
+                await until(lambda: told)
+                assert await call(near, ["down", "app", "add"], 1) == 3
+        assert told == [{"state": "ready"}]
+
+
+async def test_who_waits_is_told_when_the_link_is_stopped():
+    async with client(unix(socket_path())) as near:
+        waiting = near.find(["down", "rdy_"])(True)
+        async with rt.TaskGroup() as tasks:
+            tasks.start_soon(near.find(["stp_"]))
+            with raises(NotReadyError):
+                await waiting
 
 
 async def test_the_link_comes_back_by_itself():

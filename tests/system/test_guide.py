@@ -71,9 +71,9 @@ def test_readme_shell() -> None:
 def test_every_example_is_run_here() -> None:
     assert len(blocks(README)) == 2
     assert len(blocks(GUIDE)) == 7
-    assert len(blocks(COMMANDS)) == 3
+    assert len(blocks(COMMANDS)) == 6
     others = len(blocks(COMMANDS, "example"))  # tests/unit/test_docs_model.py
-    for file, n in ((README, 2), (GUIDE, 7), (COMMANDS, 3 + others)):
+    for file, n in ((README, 2), (GUIDE, 7), (COMMANDS, 6 + others)):
         assert len(re.findall(r"^```\w", file.read_text(), re.MULTILINE)) == n
 
 
@@ -134,6 +134,15 @@ def test_commands_apps_and_their_config(tmp_path: Path) -> None:
     for path in ("status", "lamps.1", "garden.pump"):
         assert call(tmp_path, path + ".get") in (True, False)
     assert json.loads(run(*moat_sat, "cfg", cwd=tmp_path)[0]) == json.loads(cfg)
+
+
+def test_commands_devices_behind_devices(tmp_path: Path) -> None:
+    for name in ("barn", "house"):
+        (tmp_path / name).mkdir()
+        cfg = block(COMMANDS, name)
+        run(MOAT_SAT, "-d", "unix", "cfg", "", cfg, cwd=tmp_path / name)
+    code = block(COMMANDS, "house.py")
+    assert run(sys.executable, "-c", code, cwd=tmp_path)[0] == "hello\n2 hops\n"
 
 
 def test_guide_pytest(counter: Path) -> None:

@@ -16,11 +16,12 @@ false: then the app fails, and is started anew as others are.
 
 import sys
 
-import moat.micro.errors as errors
-from moat.micro.cmd.link import LinkCmd
+from moat.micro import rt
+from moat.micro.cmd.keeper import StandIn
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.rights import LEAST, Rights
 from moat.micro.const import const
+from moat.micro.errors import CallNotRunError
 from moat.micro.stacks import ConfigError, build_stack
 
 _TYPING = const(0)  # true for type checkers only
@@ -69,7 +70,7 @@ class Terms:
         except (TypeError, ValueError, AttributeError) as exc:
             raise ConfigError("rights: these have to be dotted paths: %s" % exc)
 
-    def cmd(self, stack: "Any", keeper: "Any", *more: "Any") -> CmdMsg:
+    def cmd(self, stack: "Any", keeper: "Any", more: "tuple[Any, ...]") -> CmdMsg:
         """Return the CmdMsg of a peer; `more` items lead to it from the app of `keeper`."""
         tree = keeper.tree
         way = _way(tree, keeper) + list(more)
@@ -96,8 +97,11 @@ def _is_network(link):
     return kind not in _LOCAL
 
 
-class ClientLink(LinkCmd):
+class ClientLink(StandIn):
     """Connects to a device, or a server, and stands for what is there.
+
+    While it is not connected, `rdy_` says so, and waits for that if it is told to; all else
+    raises CallNotRunError, with the reason.
 
     Args:
         settings: see above.
@@ -105,6 +109,7 @@ class ClientLink(LinkCmd):
         on_open: called with the stream of messages when that is open.
     """
 
+    _cmd: "Any" = None  # while its stack is open
     _error: "BaseException | None" = None
 
     def __init__(
@@ -113,37 +118,62 @@ class ClientLink(LinkCmd):
         more: "tuple[Any, ...]" = (),
         on_open: "Callable[[Any], object] | None" = None,
     ) -> None:
-        super().__init__()
         self._more = more
         self._on_open = on_open
+        self._changed = rt.Event()
         self._terms = Terms(settings, _is_network(settings.get("link")))
         cfg = self._terms.stack
         cfg.setdefault("reconnect", True)
         self._stack = build_stack(cfg, keep_trying=True, on_state=self._state)
 
+    def why(self) -> Exception:
+        """Return a CallNotRunError."""
+        text = "this link is not connected"
+        return CallNotRunError(text if self._error is None else "%s: %s" % (text, self._error))
+
+    @property
     def link(self) -> "Any":
-        """See LinkCmd.link; the error says why."""
-        try:
-            return super().link()
-        except errors.CallNotRunError as exc:
-            if self._error is not None:
-                exc = errors.CallNotRunError("%s: %s" % (exc, self._error))
-            raise exc
+        """What returns the CmdMsg, while there is a session; else None."""
+        return self._peer if self._cmd is not None and self._cmd.core.open else None
+
+    def _peer(self):
+        return self._cmd
+
+    async def cmd_rdy_(self, wait: bool = False) -> "dict[str, Any]":
+        """Tell the state of the link; with `wait`, return when it is connected.
+
+        ProtocolError: the peer speaks another version.
+        """
+        while wait and self.link is None and self.keeper.state == "ready":
+            if self._cmd is not None:
+                await self._cmd.ready()
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+        if self.link is not None or self.keeper.state != "ready":
+            return await self.keeper.ready(wait)
+        status = {"state": "starting"}
+        if self._error is not None:
+            status["error"] = str(self._error)
+        return status
 
     def _state(self, state, exc):
         if state == "up" or exc is not None:
             self._error = exc
         # Above a ReliableMsg nothing is lost: there a call waits for the link.
-        if state == "down" and self.cmd is not None and not self._terms.stack.get("reliable"):
-            self.cmd.broke()
+        if state == "down" and self._cmd is not None and not self._terms.stack.get("reliable"):
+            self._cmd.broke()
 
     async def run(self) -> None:
         """Keep the link. LinkError: it has ended for good."""
+        cmd = self._terms.cmd(self._stack, self.keeper, self._more)
         try:
-            async with self._terms.cmd(self._stack, self.keeper, *self._more) as self.cmd:
+            async with cmd as self._cmd:
+                self._changed.set()
                 if self._on_open is not None:
-                    self._on_open(self.cmd.s)
-                await self.cmd.closed()
-                await self.cmd.ready()  # it raises why
+                    self._on_open(cmd.s)
+                await cmd.closed()
+                await cmd.ready()  # it raises why
         finally:
-            self.cmd = None
+            self._cmd = None
+            self._changed.set()

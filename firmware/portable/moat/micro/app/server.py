@@ -74,7 +74,7 @@ class LinkServer(BaseCmd):
             n += 1
         self.clients[n] = node = LinkCmd()
         try:
-            async with self._terms.cmd(self._stack(link), self.keeper, n) as node.cmd:
+            async with self._terms.cmd(self._stack(link), self.keeper, (n,)) as node.cmd:
                 async with rt.timeout_ms(self.hello_ms):
                     await node.cmd.ready()
                 await node.cmd.closed()

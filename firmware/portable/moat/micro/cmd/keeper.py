@@ -29,7 +29,33 @@ if _TYPING:
 TEAR_DOWN_MS = 5000  # what takes longer is cancelled
 
 
-class Keeper(BaseCmd):
+class StandIn(BaseCmd):
+    """A node in place of one that is not there: it has the commands that every node has.
+
+    Whatever else is asked of it raises what `why` returns.
+    """
+
+    def why(self) -> Exception:
+        """Return the error that says why it is not there."""
+        raise NotImplementedError
+
+    def __getattr__(self, name: str) -> "Any":
+        """Say why there are no commands, when one is looked for."""
+        if name.startswith(("cmd_", "stream_")):
+            raise self.why()
+        raise AttributeError(name)
+
+    def names(self, prefix: str) -> "list[str]":
+        """Return the names of our own methods; dir() of this object would ask for all others."""
+        n = len(prefix)
+        return sorted([name[n:] for name in dir(type(self)) if name.startswith(prefix)])
+
+    def child(self, name: "Any") -> "Any":
+        """Raises `why`: what is below is not there."""
+        raise self.why()
+
+
+class Keeper(StandIn):
     """The lifecycle of one app.
 
     Its `state` is one of
@@ -84,22 +110,8 @@ class Keeper(BaseCmd):
                 raise ImportError("the app '%s' cannot be loaded: %s" % (self.name, _text(exc)))
         return self.app
 
-    def __getattr__(self, name: str) -> "Any":
-        """Say why there are no commands, when one is looked for."""
-        if name.startswith(("cmd_", "stream_")):
-            raise self._not_ready()
-        raise AttributeError(name)
-
-    def names(self, prefix: str) -> "list[str]":
-        """Return the names of our own methods; dir() of this object would ask for all others."""
-        n = len(prefix)
-        return sorted([name[n:] for name in dir(Keeper) if name.startswith(prefix)])
-
-    def child(self, name: "Any") -> "Any":
-        """NotReadyError: what is below is not there."""
-        raise self._not_ready()
-
-    def _not_ready(self):
+    def why(self) -> Exception:
+        """Return a NotReadyError."""
         text = "the app '%s' %s" % (self.name, _SAYS[self.state])
         if self.error is not None:
             text = "%s: %s" % (text, _text(self.error))
@@ -113,13 +125,20 @@ class Keeper(BaseCmd):
             while self.state in ("starting", "stopping"):
                 await self._change()
             if self.state != "ready":
-                raise self._not_ready()
+                raise self.why()
         status: "dict[str, Any]" = {"state": self.state}
         if self.restarts:
             status["restarts"] = self.restarts
         if self.error is not None:
             status["error"] = _text(self.error)
         return status
+
+    async def cmd_rdy_(self, wait: bool = False) -> "dict[str, Any]":
+        """See BaseCmd.cmd_rdy_. An app that is up may have more to say, as a link has."""
+        status = await self.ready(wait)
+        if self.state != "ready" or self.app is None:
+            return status
+        return await self.app.cmd_rdy_(wait)
 
     async def settled(self) -> None:
         """Wait until the first start has succeeded or failed."""

@@ -2,7 +2,7 @@
 
 from moat.micro.cmd.path import P
 from moat.micro.const import const
-from moat.micro.errors import NotFoundError, NotPermittedError
+from moat.micro.errors import CallError, NotFoundError, NotPermittedError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -39,11 +39,12 @@ class Rights:
     def find(self, path: "Any", streaming: bool = False) -> "Any":
         """As Dispatch.find. NotPermittedError: the path is not allowed, or leads nowhere.
 
-        NotFoundError: it leads nowhere, behind a node that is allowed.
+        NotFoundError: it leads nowhere, behind a node that is allowed. NotReadyError,
+        CallNotRunError: there is nothing at the moment, behind such a node.
         """
         try:
             items, link, n, found = self._resolve(path, streaming)
-        except NotFoundError as exc:
+        except CallError as exc:
             if not self._may_know(path):
                 raise _refused(path)
             raise exc
