@@ -249,6 +249,42 @@ async def _cancelled_write(maker, idle, steps):
     return whole
 
 
+async def a_cancelled_write_leaves_the_reader_in_peace(maker):
+    """What arrives while nothing can be written is read, before and after that is given up.
+
+    Where giving up breaks the link, the reader is told.
+    """
+    async with maker.opened() as o, rt.TaskGroup() as tg:
+        found, broke = [], []
+
+        async def read():
+            try:
+                while True:
+                    found.append(await o.a.get())
+            except LOST as exc:
+                broke.append(exc)
+
+        async def write():
+            while True:
+                await o.a.put(0, maker.huge)
+
+        tg.start_soon(read)
+        async with rt.TaskGroup() as inner:
+            inner.start_soon(write)
+            await settle()
+            await rt.sleep_ms(1)
+            await o.b.put(1)
+            await until(lambda: found == [1])
+            inner.cancel()
+            tg.start_soon(_get_until_it_ends, o.b, [])  # it may have to finish what it wrote
+        try:
+            await o.b.put(2)
+        except LOST as exc:
+            broke.append(exc)
+        await until(lambda: found == [1, 2] or broke)
+        tg.cancel()
+
+
 async def a_writer_waits_for_the_reader(maker):
     for forth in (True, False):
         async with maker.opened() as o:
@@ -286,7 +322,8 @@ def checks_for(maker):
         left_it_is_closed,
         entering_twice_is_an_error_and_harmless, an_error_in_the_body_passes,
         a_second_reader_is_refused, a_cancelled_read_loses_nothing,
-        a_cancelled_write_leaves_no_half, a_writer_waits_for_the_reader,
+        a_cancelled_write_leaves_no_half, a_cancelled_write_leaves_the_reader_in_peace,
+        a_writer_waits_for_the_reader,
     ]  # fmt: skip
     if maker.ends:
         checks += [

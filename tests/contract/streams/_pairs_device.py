@@ -103,3 +103,20 @@ async def stdio_buf(p):
 
     yield p.of(Stdio(), _opens(FileBuf, wire, 1, lambda sock: sock))
     wire.close()
+
+
+@pair(BUF, "UartLink", early=True, cuts=False, **SMALL)
+async def uart_link(p):
+    from moat.micro.net.uart import UartLink
+    from moat.micro.proto.stream import FileBuf
+
+    wire = Wire()
+
+    class Uart(UartLink):
+        _piece = 64
+
+        def _open(self):
+            return wire.take(0)
+
+    yield p.of(Uart("wire"), _opens(FileBuf, wire, 1, lambda sock: sock))
+    wire.close()

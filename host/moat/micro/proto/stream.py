@@ -112,6 +112,7 @@ class AnyioBuf(BaseBuf):
             raise self._error(exc) from exc
 
     async def _send_all(self, stream: ByteStream, data: bytes) -> None:
+        await anyio.lowlevel.checkpoint_if_cancelled()  # or who only writes is never cancelled
         with anyio.move_on_after(self.stall_s, shield=True) as scope:
             await stream.send(data)
         if scope.cancelled_caught:

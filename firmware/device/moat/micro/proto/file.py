@@ -1,5 +1,6 @@
 """Byte streams over MicroPython's own streams, the console port among them; see stream.py."""
 
+import select
 import sys
 from asyncio import core
 
@@ -14,6 +15,26 @@ _PIECE = const(256)
 _PIECES = const(16)
 
 CLOSED = "it is closed"
+
+
+def _remove(self, task):
+    """Forget a task that waits for a stream.
+
+    In place of IOQueue's own method, which forgets with it the one that waits for the same stream
+    in the other direction: nothing would ever wake that.
+    """
+    for waiting in self.map.values():
+        for i in (0, 1):
+            if waiting[i] is task:
+                waiting[i] = None
+                if waiting[1 - i] is None:
+                    self._dequeue(waiting[2])
+                else:
+                    self.poller.modify(waiting[2], select.POLLIN if i else select.POLLOUT)
+                return
+
+
+core.IOQueue.remove = _remove
 
 
 class FileBuf(BaseBuf):
@@ -31,6 +52,7 @@ class FileBuf(BaseBuf):
     name = None  # for messages
     _bytewise = False
     _reading = False
+    _piece = None  # bytes to write at once, and only if there is room: else `s` would block
     _rest = None  # what a cancelled write has left over; it goes first
     _poll = None
 
@@ -52,6 +74,8 @@ class FileBuf(BaseBuf):
         return self._write(self.out or self.s, buf)
 
     async def _read(self, s, buf):
+        if s is None:
+            raise self._lost(CLOSED)
         if self._reading:
             raise InUseError("somebody reads already")
         self._reading = True
@@ -72,8 +96,6 @@ class FileBuf(BaseBuf):
 
     def _some(self, buf):
         if self._poll is None:
-            import select
-
             self._poll = select.poll()
             self._poll.register(self.s, select.POLLIN)
         view = memoryview(buf)
@@ -86,20 +108,22 @@ class FileBuf(BaseBuf):
         return n
 
     async def _write(self, s, buf):
+        if s is None:
+            raise self._lost(CLOSED)
         try:
-            if self._rest is None:
+            if self._rest is None and self._piece is None:
                 n = s.write(buf) or 0
                 if n == len(buf):
                     return
             else:
-                buf = self._rest + buf
+                buf = (self._rest or b"") + buf
                 n = 0
             while n < len(buf):
                 self._rest = bytes(memoryview(buf)[n:])
                 yield core._io_queue.queue_write(s)
                 if self.s is None:
                     raise self._lost(CLOSED)
-                n += s.write(self._rest) or 0
+                n += s.write(self._rest[: self._piece]) or 0
             self._rest = None
         except OSError as exc:
             raise self._lost(exc)

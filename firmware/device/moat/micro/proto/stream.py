@@ -6,7 +6,7 @@ The host's proto/stream.py has the counterparts on anyio.
 from asyncio import core
 
 from moat.micro import rt
-from moat.micro.proto.file import CLOSED, FileBuf, StdioBuf
+from moat.micro.proto.file import FileBuf, StdioBuf
 
 __all__ = ("AIOBuf", "FileBuf", "SingleAIOBuf", "StdioBuf")
 
@@ -27,9 +27,7 @@ class AIOBuf(FileBuf):
         return self._write(self._sock(), buf)
 
     def _sock(self):
-        if self.s is None:
-            raise self._lost(CLOSED)
-        return self.s.s
+        return None if self.s is None else self.s.s
 
     async def aclose(self):
         """Close the stream; who reads or writes gets LinkLost. Does no harm twice."""
