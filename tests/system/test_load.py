@@ -1,0 +1,32 @@
+"""What was cancelled or abandoned leaves nothing behind, thousands of times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from moat.micro.testing.console import Console
+from tests.system.load import ABANDONED, FILES, Load, root
+from tests.system.support import is_process, started
+
+MANY, SOME = 10_000, 1_000  # an emulated board takes its time
+WARM_UP = 500  # all ids of calls have been used, all tables have grown
+
+
+@pytest.fixture
+def many(target: str) -> int:
+    return MANY if is_process(target) else SOME
+
+
+async def test_what_is_abandoned_leaves_no_entry_and_no_memory(
+    target: str, many: int, device_folder: Path, console: Console
+) -> None:
+    async with started(target, device_folder, console, FILES, root()) as dev:
+        load = Load(dev)
+        await load.run(ABANDONED, WARM_UP)
+        await load.settled()
+        before = await load.left()
+        assert await load.growth(ABANDONED, many) == 0
+        assert await load.left() == before
+        assert not dev._cmd.core.calls
