@@ -265,12 +265,15 @@ class Load:
         ends = [await node.load.left() for node in self._nodes]
         return ends + [await self.dev.load.left([name]) for name in self._links]
 
-    async def free(self) -> int:
-        """The bytes that are free on the device after a collection, all of them."""
-        return max([(await self.dev.sys.info())["mem_free"] for _ in range(_READINGS)])
+    async def free(self) -> list[int]:
+        """The bytes that are free on each device after a collection, all of them."""
+        return [
+            max([(await node.sys.info())["mem_free"] for _ in range(_READINGS)])
+            for node in self._nodes
+        ]
 
     async def growth(self, kinds: dict[str, Kind], number: int) -> int:
-        """The bytes that are gone after so many, 0 if none are.
+        """The bytes that are gone on a device after so many, 0 if none are.
 
         What holds the most it will ever hold grows once, by chance, and not again. So as many
         more have to confirm it: a leak shows each time.
@@ -280,7 +283,8 @@ class Load:
             free = await self.free()
             await self.run(kinds, number)
             await self.settled()
-            growth = max(0, free - await self.free())
+            after = await self.free()
+            growth = max(0, *(a - b for a, b in zip(free, after, strict=True)))
             if not growth:
                 break
         return growth
