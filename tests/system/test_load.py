@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from moat.micro.testing.console import Console
-from tests.system.load import ABANDONED, FILES, Load, root
+from tests.system import row
+from tests.system.load import ABANDONED, FILES, KINDS, Load, root
 from tests.system.support import is_process, started
 
 MANY, SOME = 10_000, 1_000  # an emulated board takes its time
@@ -30,3 +31,14 @@ async def test_what_is_abandoned_leaves_no_entry_and_no_memory(
         assert await load.growth(ABANDONED, many) == 0
         assert await load.left() == before
         assert not dev._cmd.core.calls
+
+
+async def test_all_kinds_of_calls_and_streams_go_through_a_link_app(tmp_path: Path) -> None:
+    async with row.two(tmp_path, FILES, root()) as dev:
+        load = Load(dev, ("next",))
+        await load.run(KINDS, WARM_UP)
+        await load.settled()
+        before = await load.left()
+        assert await load.growth(KINDS, SOME) == 0
+        assert await load.left() == before
+        assert set(load.count) == set(KINDS)
