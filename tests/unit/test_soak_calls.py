@@ -25,7 +25,7 @@ def result(free: list[list[int]], calls: dict[int, object] | None = None) -> Res
     ("free", "gone"),
     [
         ([[9], [9], [5], [7], [6], [7]], [0]),  # it has grown in the beginning only
-        ([[9], [9], [7], [6], [6], [6]], [1]),
+        ([[9], [9], [8], [7], [6], [5]], [1]),
         ([[9, 5], [9, 5], [7, 5], [7, 5], [7, 1], [8, 2]], [0, 3]),
     ],
 )
