@@ -172,9 +172,6 @@ def unpackb(packed, ext_hook=ExtType, object_hook=None, raw=False, strict_map_ke
             i = n
         elif c > 0xDF or (c < 0xC4 and c != 0xC1):
             v = c - 256 if c > 0xDF else _CONSTANTS[c & 3]
-        elif c == 0xCC and i < end:
-            v = packed[i]
-            i += 1
         else:
             i, v = _long(packed, i, end, c, raw, ext_hook)
         while True:
