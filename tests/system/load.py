@@ -265,6 +265,11 @@ class Load:
         ends = [await node.load.left() for node in self._nodes]
         return ends + [await self.dev.load.left([name]) for name in self._links]
 
+    async def missed(self) -> int:
+        """How many calls without a reply were not run."""
+        run = sum([await node.load.count() for node in self._nodes])
+        return self.count.get("calls without a reply", 0) - run
+
     async def free(self) -> list[int]:
         """The bytes that are free on each device after a collection, all of them."""
         return [

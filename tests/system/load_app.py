@@ -36,6 +36,10 @@ class App(BaseCmd):
         """Be called without a reply."""
         self.noted += 1
 
+    async def cmd_count(self):
+        """Return how often that was."""
+        return self.noted
+
     async def cmd_wait(self):
         """Wait to be cancelled, and take a moment then."""
         self.running += 1

@@ -40,3 +40,4 @@ async def test_all_kinds_of_calls_and_streams_go_through_a_link_app(tmp_path: Pa
         await load.settled()
         assert await load.left() == before
         assert set(load.count) == set(KINDS)
+        assert await load.missed() == 0
