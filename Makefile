@@ -16,11 +16,11 @@ STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("pureli
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help boards venv build images run shell demo test proof check soak bench size clean distclean
+.PHONY: help boards venv build images run shell demo test proof check soak soak-calls bench size clean distclean
 
 help: ## this list
 	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 	@echo "BOARD is one of: $(BOARDS) (now: $(BOARD)). Everything that a target needs is set up by it."
 
 boards: venv ## the table of boards: MCU, image, how it is flashed or run, what it needs
@@ -60,6 +60,9 @@ check: venv ## format, lint, spelling, types
 
 soak: venv ## a million messages of the reliable protocol over a bad link; MESSAGES=… SEED=…
 	@$(VENV)/python -m tests.soak $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(SEED),--seed $(SEED))
+
+soak-calls: venv build ## calls and streams of all kinds on BOARD, ten minutes; MINUTES=…
+	@$(VENV)/python -m tests.system.soak $(if $(MINUTES),-m $(MINUTES)) $(BOARD)
 
 bench: venv images ## all benchmarks, or ONLY=name; results in build/bench.json
 	@$(VENV)/python -m bench.run

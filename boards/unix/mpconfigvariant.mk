@@ -6,3 +6,6 @@ MICROPY_PY_FFI = 0
 MICROPY_PY_SSL = 0
 MICROPY_SSL_AXTLS = 0
 MICROPY_SSL_MBEDTLS = 0
+# This image is for speed, not for size; nothing here uses threads.
+COPT = -O2
+MICROPY_PY_THREAD = 0

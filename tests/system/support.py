@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from moat.micro.cmd.tree import Dispatch
 from moat.micro.device import Device, connect
 from moat.micro.errors import LostCallError
 from moat.micro.program import run_program
@@ -78,12 +79,17 @@ async def put_files(dev: Device, files: Mapping[str, str]) -> None:
 
 @asynccontextmanager
 async def started(
-    target: str, folder: Path, console: Console, files: Mapping[str, str]
+    target: str,
+    folder: Path,
+    console: Console,
+    files: Mapping[str, str],
+    root: Dispatch | None = None,
 ) -> AsyncIterator[Device]:
     """A connected device that has started with these files, wherever it keeps them."""
     if is_process(target):
         write_files(folder, files)
-    async with connect(link_in(target, folder), console=console, timeout=30) as dev:
+    link = link_in(target, folder)
+    async with connect(link, root=root, console=console, timeout=30) as dev:
         if not is_process(target):
             await put_files(dev, files)
             # What it says from its start on, as a process does.

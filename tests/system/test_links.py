@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from anyio.abc import Process
-from msgpack import packb
 
-from moat.micro.boards import load
 from moat.micro.cmd.tree import BaseCmd, Dispatch
-from moat.micro.device import Command, Device, connect
+from moat.micro.device import Command, Device
 from moat.micro.errors import (
     CallNotRunError,
     LinkLost,
     LostCallError,
     RemoteError,
 )
-from moat.micro.testing.console import Console
-from tests.system.support import link_in, probe, write_files
+from tests.system import row
+from tests.system.row import NEXT, UP, alone, client, connected, server, write_device
+from tests.system.support import probe
 
 BACK = """
 from moat.micro import rt
@@ -44,8 +42,6 @@ class App(BaseCmd):
         await rt.sleep_ms(ms)
         return ms
 """
-QUICK = {"base_ms": 10, "max_ms": 50}
-SERVED = 90
 
 
 class Greeter(BaseCmd):
@@ -64,56 +60,20 @@ def free_port() -> int:
 
 def configs(port: int) -> dict[str, dict[str, Any]]:
     """The configs of the three devices, by their names."""
-
-    def client(**link: object) -> dict[str, Any]:
-        return {"link": link, "reconnect": QUICK, "insecure": True}
-
-    def server(name: str, **link: object) -> dict[str, Any]:
-        return {"link": link, "name": name, "insecure": True, "max_served": SERVED}
-
-    up, following = {"up": "moat.micro.app.server:LinkServer"}, "moat.micro.app.link:ClientLink"
     return {
-        "one": {"apps": {"next": following}, "next": client(kind="unix", path="../two/sock")},
+        "one": {"apps": NEXT, "next": client(kind="unix", path="../two/sock")},
         "two": {
-            "apps": {"next": following, **up},
+            "apps": {**NEXT, **UP},
             "next": client(kind="tcp", host="127.0.0.1", port=port),
             "up": server("two", kind="unix", path="sock"),
         },
-        "three": {"apps": up, "up": server("three", kind="tcp", port=port)},
+        "three": {"apps": UP, "up": server("three", kind="tcp", port=port)},
     }
 
 
-@asynccontextmanager
-async def device(folder: Path, console: Console | None = None) -> AsyncIterator[Device]:
+def device(folder: Path) -> AbstractAsyncContextManager[Device]:
     """Start the image in this folder."""
-    kw: dict[str, Any] = {} if console is None else {"console": console}
-    link = link_in("unix", folder)
-    async with connect(link, root=Dispatch({"greeter": Greeter()}), timeout=30, **kw) as dev:
-        yield dev
-
-
-@asynccontextmanager
-async def middle(folder: Path) -> AsyncIterator[Process]:
-    """Start the image in this folder, without a host; it may be killed."""
-    async with await anyio.open_process([load("unix").image_path], cwd=folder) as process:
-        try:
-            yield process
-        finally:
-            with anyio.CancelScope(shield=True):
-                if process.returncode is None:
-                    process.kill()
-                await process.wait()
-
-
-async def connected(call: Callable[[], Awaitable[object]]) -> None:
-    """Wait until a call goes through."""
-    while True:
-        try:
-            await call()
-        except (LostCallError, LinkLost):
-            await anyio.sleep(0.01)
-        else:
-            return
+    return row.device(folder, Dispatch({"greeter": Greeter()}))
 
 
 @pytest.fixture
@@ -122,8 +82,7 @@ def folders(tmp_path: Path) -> dict[str, Path]:
     found = dict[str, Path]()
     for name, cfg in configs(free_port()).items():
         found[name] = tmp_path / name
-        write_files(found[name], {**probe(), "app/back.py": BACK})
-        (found[name] / "moat.cfg").write_bytes(packb(cfg))
+        write_device(found[name], cfg, {**probe(), "app/back.py": BACK})
     return found
 
 
@@ -132,7 +91,7 @@ async def chain(folders: dict[str, Path]) -> AsyncIterator[tuple[Device, Device]
     """The first device of the row, and the last one as it is seen by a host of its own."""
     async with AsyncExitStack() as stack:
         last = await stack.enter_async_context(device(folders["three"]))
-        await stack.enter_async_context(middle(folders["two"]))
+        await stack.enter_async_context(alone(folders["two"]))
         first = await stack.enter_async_context(device(folders["one"]))
         await connected(first.next.next.sys.ping)
         yield first, last
@@ -277,7 +236,7 @@ async def test_killing_the_middle_device_ends_all_that_goes_through_it(
         far = first.next.next
         outcomes = Outcomes(far)
         async with anyio.create_task_group() as tasks:
-            async with middle(folders["two"]) as process:
+            async with alone(folders["two"]) as process:
                 await connected(far.sys.ping)
                 for n in range(STREAMS):
                     tasks.start_soon(outcomes.stream, n)
@@ -290,7 +249,7 @@ async def test_killing_the_middle_device_ends_all_that_goes_through_it(
             if pause_s:
                 with pytest.raises(CallNotRunError, match="not connected"):
                     await far.sys.ping()
-            async with middle(folders["two"]):
+            async with alone(folders["two"]):
                 await connected(far.sys.ping)
                 await outcomes.reached(CALLS + STREAMS)
                 assert await far.sys.ping(1) == 1

@@ -1,13 +1,21 @@
-"""64-bit floats on boards whose floats have 32 bits: rounded to the nearest, never garbage."""
+"""64-bit floats on boards whose floats have 32 bits: rounded to the nearest, never garbage.
+
+What a board only passes on keeps each bit.
+"""
 
 from __future__ import annotations
 
 import math
 import struct
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from moat.micro.cmd.tree import BaseCmd, Dispatch
 from moat.micro.device import Device
+from moat.micro.testing.console import Console
+from tests.system.support import started
 
 SINGLE = struct.Struct(">f")
 # The greatest 32-bit float, half a step beyond it, and the steps on both sides of 1.
@@ -49,3 +57,61 @@ async def test_integers_are_exact_beyond_a_word(device: Device, value: int) -> N
     got = await device.sys.ping([value, -1])
     assert got == [value, -1]
     assert type(got[0]) is int
+
+
+class Mirror(BaseCmd):
+    """What the host serves: everything comes back as it is, and is seen by the way."""
+
+    def __init__(self) -> None:
+        self.seen = list[float]()
+
+    async def cmd_same(self, *args: float, **kw: float) -> Any:
+        self.seen += [*args, *kw.values()]
+        return [*args, kw]
+
+    async def stream_same(self, st: Any) -> None:
+        async for value in st:
+            self.seen.append(value)
+            await st.send(value)
+
+
+@pytest.fixture
+def mirror() -> Mirror:
+    return Mirror()
+
+
+@pytest.fixture
+async def through(target: str, device_folder: Path, console: Console, mirror: Mirror):
+    """What the host serves, as it is seen from behind the device."""
+    root = Dispatch({"mirror": mirror})
+    async with started(target, device_folder, console, {}, root) as dev:
+        yield dev.host.mirror
+
+
+# A NaN may carry 51 bits.
+EXACT = [*CASES, struct.unpack(">d", b"\x7f\xf8\x00\x00\x12\x34\x56\x78")[0]]
+
+
+def exact(values: list[float]) -> list[bytes]:
+    return [struct.pack(">d", value) for value in values]
+
+
+EXACT_BITS = exact(EXACT)
+
+
+async def test_a_call_through_a_board_keeps_each_bit(through: Any, mirror: Mirror) -> None:
+    *got, named = await through.same(*EXACT[1:], x=EXACT[0])
+    assert exact(mirror.seen) == EXACT_BITS[1:] + EXACT_BITS[:1]
+    assert exact(got) == EXACT_BITS[1:]
+    assert exact([named["x"]]) == EXACT_BITS[:1]
+
+
+async def test_a_stream_through_a_board_keeps_each_bit(through: Any, mirror: Mirror) -> None:
+    got = []
+    async with through.same() as st:
+        for value in EXACT:
+            await st.send(value)
+            got.append(await st.recv())
+        await st.finish()
+        assert [value async for value in st] == []
+    assert exact(got) == exact(mirror.seen) == EXACT_BITS

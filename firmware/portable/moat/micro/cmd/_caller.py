@@ -44,8 +44,15 @@ class Caller:
         core = self._core
         if not core.open:
             raise LinkLost("no session with the peer")
-        more = weight(options) if options else 0
-        core.check(len(data) + more + (4 * len(path) if isinstance(path, str) else weight(path)))
+        n = len(data)
+        if options:
+            n += weight(options)
+        if isinstance(path, str):
+            n += 4 * len(path)
+        else:
+            for item in path:  # as weight(path), which takes three times as long
+                n += 5 + 4 * len(item) if isinstance(item, str) else weight(item)
+        core.check(n)
         ident = 0
         if call is None:
             if len(core.out) >= _MAX_NOTICES:

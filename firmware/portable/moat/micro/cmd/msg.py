@@ -73,14 +73,13 @@ class CmdMsg(Base):
         send_limit = getattr(self.parent, "send_limit", None)
         self.core = Requests(rt.random_bits(), self._limit, self._max_served, send_limit)
         self._error: "BaseException | None" = None  # why there is no session
-        self._ended = False
         self._has_peer = False  # what on_session was told last
-        self.sending = False  # somebody does
+        self._ended = self.sending = False  # the link has; somebody does
         self._deadlines: "Any" = None
         self._hungry: "Any" = None  # streams that wait for the line to be idle
         self._changed = rt.Event()  # the session
         self._wake = rt.Event()  # something is in core.out
-        self._sent = rt.Event()  # something has left core.out, or all has been sent
+        self._sent: "Any" = None  # event: something has left core.out, or all has been sent
         async with self.parent as self.s:
             self._send_all = getattr(self.s, "send_all", None)
             try:
@@ -244,7 +243,8 @@ class CmdMsg(Base):
 
     async def sent(self) -> None:
         """Wait until something has left."""
-        self._sent.clear()
+        if self._sent is None:
+            self._sent = rt.Event()
         await self._sent.wait()
 
     def when_idle(self, stream: "Any") -> bool:
@@ -268,7 +268,7 @@ class CmdMsg(Base):
             while out:
                 msgs = out[:_TOGETHER]
                 del out[:_TOGETHER]
-                self._sent.set()
+                self._tell()
                 for msg in msgs:
                     if len(msg) > 5 and msg[0] == wire.CALL and wire.DEADLINE in msg[5]:
                         left = rt.ticks_diff(msg[5][wire.DEADLINE], rt.ticks_ms())
@@ -282,7 +282,13 @@ class CmdMsg(Base):
                     self._hungry.pop(0).drain()
         finally:
             self.sending = False
+            self._tell()
+
+    def _tell(self):
+        """Wake who waits in `sent`."""
+        if self._sent is not None:
             self._sent.set()
+            self._sent = None
 
     async def _write(self):
         while True:
@@ -366,7 +372,7 @@ class CmdMsg(Base):
         if has_peer:
             self._error = None
         self._changed.set()
-        self._sent.set()  # or will never be
+        self._tell()  # or will never be
         if has_peer != self._has_peer and self._on_session is not None:
             self._on_session(has_peer)
         self._has_peer = has_peer

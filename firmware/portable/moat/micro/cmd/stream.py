@@ -279,13 +279,13 @@ class ServedStream(Stream):
             self._keep = keep
             self._kept = []
 
-    async def recv(self) -> "Any":
-        """Wait for the next value of the caller. EOFError: there will be none."""
+    def recv(self) -> "Any":
+        """Await this: wait for the next value of the caller. EOFError: there will be none."""
         if not self._asked:  # most commands read nothing, so the first credit is not given unasked
             self._asked = True
             self._allowed = self._cmd.window
             self._grant(self._allowed)
-        return await super().recv()
+        return Stream.recv(self)  # without a coroutine of our own
 
     def every(self, ms: int) -> "Ticks":
         """Return an async iterator that gives the number of each period of `ms` milliseconds.

@@ -1,0 +1,56 @@
+"""The logic of the soak of calls; the minutes are for `make soak-calls`."""
+
+from __future__ import annotations
+
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.system.soak import Result
+
+
+def result(free: list[list[int]], calls: dict[int, object] | None = None) -> Result:
+    core = SimpleNamespace(calls=calls or {}, served={}, out=[])
+    load: Any = SimpleNamespace(dev=SimpleNamespace(_cmd=SimpleNamespace(core=core)), count={})
+    res = Result(load)
+    res.free = free
+    res.left = [[0, 0]]
+    return res
+
+
+@pytest.mark.parametrize(
+    ("free", "gone"),
+    [
+        ([[9], [9], [5], [7], [6], [7]], [0]),  # it has grown in the beginning only
+        ([[9], [9], [8], [7], [6], [5]], [1]),
+        ([[9, 5], [9, 5], [7, 5], [7, 5], [7, 1], [8, 2]], [0, 3]),
+    ],
+)
+def test_what_is_gone_is_found_on_each_device(free: list[list[int]], gone: list[int]) -> None:
+    assert result(free).gone == gone
+
+
+def test_what_is_left_over_is_wrong() -> None:
+    res = result([])
+    res.check([[0, 0]])
+    assert res.wrong == []
+    res.check([[0, 1]])
+    assert "left over: [[0, 1]], not [[0, 0]]" in res.wrong[0]
+
+
+def test_a_call_that_is_left_over_on_the_host_is_wrong() -> None:
+    res = result([], {1: object()})
+    res.check(res.left)
+    assert "on the host" in res.wrong[0]
+
+
+def test_the_table_shows_the_memory_of_each_device() -> None:
+    console = Console(file=StringIO(), record=True, width=100)
+    console.print(result([[1001, 2001]] * 6).table())
+    text = console.export_text()
+    assert "1,001" in text
+    assert "2,001" in text
+    assert "nothing" in text
