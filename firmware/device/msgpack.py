@@ -10,6 +10,7 @@ names and results; an option that is not here raises TypeError. What differs:
   has no multiple inheritance of exceptions.
 * ExtType checks its arguments when it is packed, not when it is made.
 * MicroPython takes overlong UTF-8 and surrogates in a str for valid.
+* `pack_into` is ours: MicroPython copies, and hashes, whatever becomes bytes.
 * A key of a map that cannot be a key of a dict is a ValueError, not a TypeError.
 
 In here is what every message needs. The rest (Packer, Unpacker, Timestamp, pack, unpack and the
@@ -73,12 +74,19 @@ def __getattr__(name):
     return getattr(_msgpack_more, name)
 
 
-def packb(o, default=None, use_single_float=False):  # noqa: C901 -- see the head of this file
+def packb(o, default=None, use_single_float=False):
     """Encode `o`; returns bytes. `default` turns what cannot be encoded into what can.
 
     TypeError: no way to encode it. OverflowError: beyond 64 bits. ValueError: nested too deep.
     """
-    kinds, buf, stack = _KINDS, bytearray(), []
+    buf = bytearray()
+    pack_into(buf, o, default, use_single_float)
+    return _bytes(buf)
+
+
+def pack_into(buf, o, default=None, use_single_float=False):  # noqa: C901 -- see the head
+    """Append what `packb` returns to the bytearray `buf`; PyPI's API has nothing like it."""
+    kinds, stack = _KINDS, []
     items = (o,)
     while True:
         for x in items:
@@ -131,7 +139,7 @@ def packb(o, default=None, use_single_float=False):  # noqa: C901 -- see the hea
                 _put_rare(buf, kind, x, use_single_float)
         else:
             if _len(stack) < 2:
-                return _bytes(buf)
+                return
             items = stack.pop()
 
 

@@ -181,7 +181,7 @@ def test_an_unknown_key_is_named_with_those_that_are_allowed():
 def test_a_kind_that_does_not_exist_here_is_named_with_those_that_do():
     refused({"link": {"kind": "pigeon"}}, "link: unknown kind 'pigeon'", "tcp, unix")
     refused({"link": {"path": "x"}}, "link:", "no key 'kind'", "tcp, unix")
-    refused({"link": "serial" if ON_DEVICE else "stdio"}, "unknown kind")
+    refused({"link": "process" if ON_DEVICE else "stdio"}, "unknown kind")
     refused({"link": 5}, "link: 5")
     refused({"framing": "cobs"}, "framing: unknown kind 'cobs'", "msgpack, serialpacker", link=1)
 

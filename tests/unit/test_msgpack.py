@@ -314,4 +314,4 @@ def test_skip_finds_where_an_object_ends(values: list[Any]) -> None:
 def test_names_are_pypis() -> None:
     more = sys.modules["_msgpack_more"]
     names = {n for m in (ours, more) for n in vars(m) if not n.startswith("_")}
-    assert names - {"msgpack", "namedtuple"} <= set(dir(pypi))
+    assert names - {"msgpack", "namedtuple", "pack_into"} <= set(dir(pypi))

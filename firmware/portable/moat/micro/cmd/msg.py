@@ -10,6 +10,7 @@ from moat.micro.cmd._request import REFUSED, SESSION, Requests
 from moat.micro.cmd.served import begin
 from moat.micro.const import const
 from moat.micro.errors import LinkError, LinkLost, LinkReset, ProtocolError
+from moat.micro.proto.framed import NOTHING
 from moat.micro.proto.base import Base
 
 _TYPING = const(0)  # true for type checkers only
@@ -27,6 +28,10 @@ _TOGETHER = const(16)  # messages
 def _copy(exc):
     """A copy to be raised: what is raised again and again collects all of its tracebacks."""
     return type(exc)(*exc.args)
+
+
+def _nothing():
+    return NOTHING
 
 
 class CmdMsg(Base):
@@ -306,6 +311,7 @@ class CmdMsg(Base):
 
     async def _read(self):
         core = self.core
+        more = getattr(self.s, "more", _nothing)
         try:
             while True:
                 try:
@@ -314,9 +320,11 @@ class CmdMsg(Base):
                     self._session(core.lost())
                     core.out.append(core.hello())
                 else:
-                    event = core.receive(msg)
-                    if event is not None:
-                        self._event(event)
+                    while msg is not NOTHING:
+                        event = core.receive(msg)
+                        if event is not None:
+                            self._event(event)
+                        msg = more()
                 if core.out:
                     self._wake.set()
         except EOFError:
@@ -330,6 +338,11 @@ class CmdMsg(Base):
             self._start(what, event[2])
         elif kind == wire.REPLY:
             what.end(event[2], None, event[3])
+        elif kind == wire.FEED:
+            if what.stream is not None:
+                what.stream.put(event[2], event[3])
+        elif kind == wire.ITEM:
+            what.item(event[2], event[3])
         elif kind == wire.ERROR:
             what.end(None, event[2], event[3])
         elif kind == SESSION:
@@ -340,20 +353,13 @@ class CmdMsg(Base):
             self._session(event)
         elif kind == wire.CANCEL:
             what.cancel()
-        elif kind == wire.ITEM:
-            what.item(event[2], event[3])
         elif kind == wire.ROOM:
             what.room(event[2])
         elif what.stream is not None:
-            self._feed(kind, what.stream, event)
-
-    def _feed(self, kind, stream, event):
-        if kind == wire.CREDIT:
-            stream.add(event[2])
-        elif kind == wire.FEED:
-            stream.put(event[2], event[3])
-        else:
-            stream.over()
+            if kind == wire.CREDIT:
+                what.stream.add(event[2])
+            else:
+                what.stream.over()
 
     def _end(self, exc):
         if not self._ended:

@@ -5,8 +5,6 @@ one more value may be sent, which may exceed it. So who does not read has to kee
 window and one value. A peer that sends more has its stream ended with a ProtocolError.
 """
 
-from msgpack import packb
-
 from moat.micro import rt
 from moat.micro.cmd._errors import to_wire
 from moat.micro.cmd._span import decode
@@ -14,10 +12,13 @@ from moat.micro.cmd._wire import KEEP
 from moat.micro.cmd.call import error_from
 from moat.micro.const import const
 from moat.micro.errors import LinkLost, ProtocolError
+from moat.micro.proto.msgpack_blk import pack_into
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
+
+_MESSAGE = const(64)  # bytes of memory that a queued value takes besides its own
 
 
 class Stream:
@@ -35,6 +36,7 @@ class Stream:
     _kept_bytes = 0
     _lost = 0
     _over = False  # no more values arrive
+    _ahead = 0  # bytes that were queued since we have waited for the line
     _allowed = 0  # bytes that the peer may send
 
     def __init__(self, cmd: "Any") -> None:
@@ -63,6 +65,9 @@ class Stream:
     def _message(self, data, dropped):
         """The message that carries a value."""
 
+    def _ask(self):
+        """Somebody waits for a value."""
+
     def _grant(self, n):
         """Allow the peer `n` more bytes."""
 
@@ -78,8 +83,10 @@ class Stream:
             return
         self._allowed -= len(data) + 1
         self.dropped += dropped
-        self._items.append(data)
-        self._changed.set()
+        items = self._items
+        if not items:
+            self._changed.set()
+        items.append(data)
 
     def over(self) -> None:
         """No more values will arrive; called by CmdMsg."""
@@ -91,21 +98,22 @@ class Stream:
     def __aiter__(self) -> "Any":
         return self
 
-    async def __anext__(self) -> "Any":
-        try:
-            return await self.recv()
-        except EOFError:
-            raise StopAsyncIteration
-
     async def recv(self) -> "Any":
         """Wait for the next value. EOFError: there will be none."""
+        try:
+            return await self.__anext__()
+        except StopAsyncIteration:
+            raise EOFError
+
+    async def __anext__(self) -> "Any":
         items = self._items
         while not items:
             if self._over:
                 exc = self._error()
                 if exc is not None:
                     raise exc
-                raise EOFError
+                raise StopAsyncIteration
+            self._ask()
             self._changed.clear()
             await self._changed.wait()
         data = items.pop(0)
@@ -134,7 +142,8 @@ class Stream:
         nothing. TypeError: MessagePack cannot express the value. MessageTooLongError: the reader
         would not take it. LinkLost: the reader is gone.
         """
-        data = packb(value)
+        data = bytearray()
+        pack_into(data, value)
         if self._keep:
             self._put_by(data)
             self.drain()
@@ -144,8 +153,9 @@ class Stream:
                 return
             if self._credit <= 0:
                 await self._wait()
-            elif self._cmd.core.out:  # the line is slower than we are
-                await self._cmd.sent()
+            elif self._ahead > self._cmd.window >> 2 and self._cmd.core.out:
+                await self._cmd.sent()  # the line is slower than we are
+                self._ahead = 0
             else:
                 self._post(data, 0)
                 return
@@ -170,6 +180,7 @@ class Stream:
     def _post(self, data, dropped):
         msg = self._message(data, dropped)
         self._credit -= len(data) + 1  # one: empty values count, too
+        self._ahead += len(data) + _MESSAGE
         self._cmd.post(msg)
 
     def drain(self) -> None:
@@ -279,13 +290,11 @@ class ServedStream(Stream):
             self._keep = keep
             self._kept = []
 
-    def recv(self) -> "Any":
-        """Await this: wait for the next value of the caller. EOFError: there will be none."""
+    def _ask(self):
         if not self._asked:  # most commands read nothing, so the first credit is not given unasked
             self._asked = True
             self._allowed = self._cmd.window
             self._grant(self._allowed)
-        return Stream.recv(self)  # without a coroutine of our own
 
     def every(self, ms: int) -> "Ticks":
         """Return an async iterator that gives the number of each period of `ms` milliseconds.

@@ -123,8 +123,8 @@ class Decoder(BaseDecoder):
                     return False
                 if pos + size >= end:  # the length field has not arrived
                     break
-                n = 0
-                for i in range(pos + 1, pos + 1 + size):
+                n = buf[pos + 1] if size else 0
+                for i in range(pos + 2, pos + 1 + size):
                     n = n << 8 | buf[i]
                 pos += head
                 if c < 0xDC:

@@ -93,6 +93,10 @@ class Framed(Stacked):
         finally:
             self._reading = False
 
+    def more(self) -> "Any":
+        """Return the next message if it has arrived already, or NOTHING; for who reads."""
+        return self._next() if self._fed else NOTHING
+
     def _take(self, n):
         """Return the first message in the chunk of `n` bytes, or NOTHING."""
         self._fed = True

@@ -1,15 +1,13 @@
 """Objects as MessagePack: over a byte stream, beside console text, or one in each block."""
 
-from msgpack import packb
-
 from moat.micro.const import const
 from moat.micro.proto._msgpack import PREFIX, Decoder
 from moat.micro.proto.framed import NOTHING, Framed
-from moat.micro.proto.msgpack_blk import MsgpackMsgBlk, decode
+from moat.micro.proto.msgpack_blk import MsgpackMsgBlk, decode, pack_into
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 __all__ = ("MsgpackMsgBlk", "MsgpackMsgBuf")
@@ -49,7 +47,7 @@ class MsgpackMsgBuf(Framed):
         self.limit = limit
         # On a fast line a chunk is one message, as a rule: then it need not be scanned. `_whole`
         # is the byte that such a chunk starts with; None while messages come in pieces.
-        self._whole = self._first = prefix if chunk <= limit else None
+        self._whole = self._first = prefix
         self._prefix = b"" if prefix is None else bytes((prefix,))
 
     recv = Framed._read
@@ -57,7 +55,7 @@ class MsgpackMsgBuf(Framed):
 
     def _take(self, n):
         """See Framed._take."""
-        if self._buf[0] == self._whole:
+        if self._buf[0] == self._whole and n <= self.limit:
             msg = self._decode(self._buf[1:n])
             if msg is not NOTHING:
                 return msg
@@ -67,8 +65,12 @@ class MsgpackMsgBuf(Framed):
 
     def send(self, msg: "Any") -> "Any":
         """Send one object. TypeError: MessagePack cannot express it, nothing was sent."""
-        return self._write(self._prefix + packb(msg))
+        return self.send_all((msg,))
 
-    def send_all(self, msgs: "list[Any]") -> "Any":
+    def send_all(self, msgs: "Sequence[Any]") -> "Any":
         """Send several objects in one piece; otherwise as `send`."""
-        return self._write(b"".join([self._prefix + packb(msg) for msg in msgs]))
+        buf = bytearray()
+        for msg in msgs:
+            buf += self._prefix
+            pack_into(buf, msg)
+        return self._write(buf)

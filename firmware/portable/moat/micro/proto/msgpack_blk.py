@@ -12,6 +12,15 @@ if _TYPING:
     from typing import Any
 
 
+try:
+    from msgpack import pack_into  # that of a device
+except ImportError:
+
+    def pack_into(buf: bytearray, o: "Any") -> None:
+        """Append an encoded object to `buf`."""
+        buf += packb(o)
+
+
 def decode(data: "Any") -> "Any":
     """Return the message, or NOTHING: bad text, a bad key, too deep, not just one object."""
     try:
