@@ -9,25 +9,19 @@ from moat.micro.cmd import _wire as wire
 from moat.micro.cmd._request import REFUSED, SESSION, Requests
 from moat.micro.cmd.served import begin
 from moat.micro.const import const
-from moat.micro.errors import LinkError, LinkLost, LinkReset, ProtocolError
-from moat.micro.proto.framed import NOTHING
+from moat.micro.errors import LinkError, LinkLost, LinkReset
 from moat.micro.proto.base import Base
+from moat.micro.proto.framed import NOTHING
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from collections.abc import Callable
     from typing import Any
 
-    from moat.micro.cmd.stream import CallStream
     from moat.micro.cmd.tree import Dispatch
 
-
+_CALLS = const(("call", "notify", "pass_on", "request", "start", "stop", "stream", "stream_with"))
 _TOGETHER = const(16)  # messages
-
-
-def _copy(exc):
-    """A copy to be raised: what is raised again and again collects all of its tracebacks."""
-    return type(exc)(*exc.args)
 
 
 def _nothing():
@@ -37,8 +31,9 @@ def _nothing():
 class CmdMsg(Base):
     """Calls commands of the peer, and serves it those of the tree `root`.
 
-    While it is open, `call`, `notify` and `stream` may be used by any number of tasks. Either
-    side may start first, and start again: then all calls in flight end with a LostCallError.
+    While it is open, `call`, `notify`, `stream` and the other methods of cmd.calls may be used by
+    any number of tasks. Either side may start first, and start again: then all calls in flight
+    end with a LostCallError.
 
     Args:
         parent: the message stream below.
@@ -50,6 +45,7 @@ class CmdMsg(Base):
         on_session: called with True when a peer has introduced itself, with False when it left.
         path: where our tree has the peer's root: the way back to it.
         name: of this device, for traces.
+        auth: an Auth of our own, if the peer has to prove a key; else AuthError ends the link.
     """
 
     def __init__(
@@ -62,6 +58,7 @@ class CmdMsg(Base):
         on_session: "Callable[[bool], object] | None" = None,
         path: "list[Any] | tuple[Any, ...]" = (),
         name: str = "",
+        auth: "Any" = None,
     ) -> None:
         self.parent = parent
         self.root = root
@@ -71,13 +68,16 @@ class CmdMsg(Base):
         self._limit = limit or getattr(parent, "limit", None) or 4096
         self._max_served = max_served
         self._on_session = on_session
+        self._auth = auth
         self.core: "Any" = None
 
     @rt.asynccontextmanager
     async def _ctx(self):
         send_limit = getattr(self.parent, "send_limit", None)
         self.core = Requests(rt.random_bits(), self._limit, self._max_served, send_limit)
-        self._error: "BaseException | None" = None  # why there is no session
+        if self._auth is not None:
+            self._auth.begin(self.core)
+        self.error: "BaseException | None" = None  # why there is no session
         self._has_peer = False  # what on_session was told last
         self._ended = self.sending = False  # the link has; somebody does
         self._deadlines: "Any" = None
@@ -101,26 +101,26 @@ class CmdMsg(Base):
                 self._end(LinkLost("the link has been closed on this side"))
 
     async def _leave(self):
-        if self.core.open:
+        bye = [wire.BYE] if self.core.open else self.core.bye
+        if bye is not None:
             try:
                 async with rt.grace_ms(200):
                     # Of a command that is cancelled only since we leave, the peer finds out so.
                     out = self.core.out
                     out[:] = [m for m in out if m[0] != wire.ERROR or m[2][0] != "CancelledError"]
-                    await self.send([wire.BYE])
+                    await self.send(bye)
             except (LinkError, EOFError):
                 pass  # there is nobody to take leave of
 
     async def ready(self) -> None:
         """Wait for a session with the peer.
 
-        Raises:
-            ProtocolError: the peer speaks another version.
-            LinkLost: the link has ended.
+        LinkLost: the link has ended. ProtocolError, AuthError: the peer speaks another version,
+        or one side has not proved the key of the other one.
         """
         while not self.core.open:
-            if self._error is not None:
-                raise _copy(self._error)
+            if self.error is not None:
+                raise type(self.error)(*self.error.args)  # or it would collect tracebacks
             self._changed.clear()
             await self._changed.wait()
 
@@ -138,97 +138,16 @@ class CmdMsg(Base):
         if not self._ended:
             self._session(self.core.lost())
 
-    # ---- for callers
+    def __getattr__(self, name: str) -> "Any":
+        """Load the methods of cmd.calls, when the first one is used."""
+        if name not in _CALLS:
+            raise AttributeError(name)
+        from moat.micro.cmd.calls import Calls
 
-    def call(self, path: "Any", *args: "Any", **kw: "Any") -> "Any":
-        """Await this: run a command of the peer and return its result; see `request`."""
-        return self.request(None, path, args, kw)
-
-    async def request(
-        self,
-        call: "Any",
-        path: "Any",
-        args: "tuple[Any, ...]" = (),
-        kw: "Any" = None,
-        options: "Any" = None,
-    ) -> "Any":
-        """Run a command of the peer and return its result; `path` as for Dispatch.find.
-
-        Cancelling this cancels the command.
-
-        Args:
-            call: a Call, which knows more of it afterwards; or None.
-            path: where the command is.
-            args: its arguments,
-            kw: and those with a name.
-            options: of call.options.
-
-        Raises:
-            NotFoundError, ArgumentError, BusyError, CallNotRunError: it was not run.
-            CallDoneError, CallUnknownError: the session was lost, and this is known of it.
-            LinkLost: there is no session, it was not run.
-            RemoteError: what the command raised, if its type is not known here. Else that.
-        """
-        if call is None:
-            from moat.micro.cmd.call import Call
-
-            call = Call()
-        ident = self.start(call, path, args, kw, None, options)
-        try:
-            await call.done.wait()
-        finally:
-            self.stop(ident, call)
-        return call.result(path)
-
-    def notify(self, path: "Any", *args: "Any", **kw: "Any") -> None:
-        """Have the peer run a command, without any reply; the call leaves soon."""
-        self.start(None, path, args, kw, None, None)
-
-    def stream(self, path: "Any", *args: "Any", **kw: "Any") -> "CallStream":
-        """Run a streaming command of the peer; returns a stream to be used as context."""
-        return self.stream_with(None, path, args, kw)
-
-    def stream_with(
-        self, options: "Any", path: "Any", args: "tuple[Any, ...]", kw: "Any"
-    ) -> "CallStream":
-        """The same with call.options."""
-        from moat.micro.cmd.stream import CallStream
-
-        return CallStream(self, path, args, kw, options)
-
-    def start(
-        self,
-        call: "Any",
-        path: "Any",
-        args: "tuple[Any, ...]",
-        kw: "Any",
-        credit: "int | None",
-        options: "Any",
-    ) -> int:
-        """Begin a call; `call.end(data, error, options)` will be called. Returns its id."""
-        data = b""
-        if args or kw:
-            from moat.micro.cmd._span import pack_args
-
-            data = pack_args(args, kw)
-        if options and wire.DEADLINE in options:
-            options = dict(options)
-            options[wire.DEADLINE] = rt.ticks_add(rt.ticks_ms(), options[wire.DEADLINE])
-        return self.pass_on(call, path, data, credit, options)
-
-    def pass_on(
-        self, call: "Any", path: "Any", data: bytes, credit: "int | None", options: "Any"
-    ) -> int:
-        """As `start`, with encoded arguments; the deadline is a tick here."""
-        if self._error is not None:
-            raise _copy(self._error)
-        ident, msg = self.core.call(call, path, data, credit, options)
-        self.post(msg)
-        return ident
-
-    def stop(self, ident: int, call: "Any") -> None:
-        """Cancel a call of ours unless it has ended."""
-        self.post(self.core.cancel(ident, call))
+        calls = Calls(self)
+        for method in _CALLS:
+            setattr(self, method, getattr(calls, method))
+        return getattr(calls, name)
 
     # ---- sending
 
@@ -345,16 +264,20 @@ class CmdMsg(Base):
             what.item(event[2], event[3])
         elif kind == wire.ERROR:
             what.end(None, event[2], event[3])
-        elif kind == SESSION:
+        elif kind == wire.ROOM:
+            what.room(event[2])
+        elif kind == wire.CANCEL:
+            what.cancel()
+        else:
+            self._rare_event(kind, what, event)
+
+    def _rare_event(self, kind, what, event):
+        if kind == SESSION:
             self._session(event)
         elif kind == REFUSED:
             # Whoever waits for the session is told; a peer that fits may still come.
-            self._error = ProtocolError(event[3])
+            self.error = event[3]
             self._session(event)
-        elif kind == wire.CANCEL:
-            what.cancel()
-        elif kind == wire.ROOM:
-            what.room(event[2])
         elif what.stream is not None:
             if kind == wire.CREDIT:
                 what.stream.add(event[2])
@@ -364,7 +287,7 @@ class CmdMsg(Base):
     def _end(self, exc):
         if not self._ended:
             self._ended = True
-            self._error = exc
+            self.error = exc
             self._session(self.core.lost(True, str(exc)))
 
     def _session(self, event):
@@ -376,7 +299,7 @@ class CmdMsg(Base):
         # A peer may send anything once it has our answer to its hello: tell it before that.
         has_peer = self.core.peer is not None
         if has_peer:
-            self._error = None
+            self.error = None
         self._changed.set()
         self._tell()  # or will never be
         if has_peer != self._has_peer and self._on_session is not None:

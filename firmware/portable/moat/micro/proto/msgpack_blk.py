@@ -1,5 +1,6 @@
 """MsgpackMsgBlk: an object as MessagePack in each block; see msgpack.py."""
 
+import msgpack
 from msgpack import packb, unpackb
 
 from moat.micro.const import const
@@ -9,16 +10,16 @@ from moat.micro.proto.framed import NOTHING
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
+    from collections.abc import Callable
     from typing import Any
 
 
-try:
-    from msgpack import pack_into  # that of a device
-except ImportError:
+def _pack_into(buf, o):
+    buf += packb(o)
 
-    def pack_into(buf: bytearray, o: "Any") -> None:
-        """Append an encoded object to `buf`."""
-        buf += packb(o)
+
+#: Appends an encoded object to a bytearray. MicroPython copies, and hashes, what becomes bytes.
+pack_into: "Callable[[bytearray, Any], object]" = getattr(msgpack, "pack_into", _pack_into)
 
 
 def decode(data: "Any") -> "Any":
