@@ -7,14 +7,12 @@ Its settings are those of stacks.build_stack, and
                 rights.LEAST on all others
     insecure    True: everything, although the link is a network
     base        dotted path of the node that is the peer's root; by default our root
-    name        of this device, for traces
+    name        of this device, for traces; by default that at the top of the config
     max_served  calls of the peer that may run at the same time, by default 16
 
 It connects when it is started, and again whenever the link has broken, unless `reconnect` is
 false: then the app fails, and is started anew as others are.
 """
-
-import sys
 
 from moat.micro import rt
 from moat.micro.cmd.keeper import StandIn
@@ -57,7 +55,7 @@ class Terms:
         self._base = own.get("base", "")
         default = LEAST if network and not own.get("insecure") else ("",)
         self._allow = own.get("rights", default)
-        self._name = own.get("name", sys.platform)
+        self._name = own.get("name")
         self._max_served = own.get("max_served", 16)
         self.root(None)  # it raises what is wrong
 
@@ -74,7 +72,8 @@ class Terms:
         """Return the CmdMsg of a peer; `more` items lead to it from the app of `keeper`."""
         tree = keeper.tree
         way = _way(tree, keeper) + list(more)
-        return CmdMsg(stack, self.root(tree), None, self._max_served, path=way, name=self._name)
+        name = self._name or tree.device
+        return CmdMsg(stack, self.root(tree), None, self._max_served, path=way, name=name)
 
 
 def _way(node, keeper):
