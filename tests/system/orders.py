@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from moat.micro.device import Device, connect
+from moat.micro.device import Device, connect, ready
 from moat.micro.errors import LinkError, LinkLost, LostCallError
 from moat.micro.net.net import NetLink
 from moat.micro.net.unix import UnixLink
@@ -132,5 +132,5 @@ async def _times_started(dev: Device) -> int:
     except LinkLost:
         raise
     except (LinkError, LostCallError):
-        await dev._cmd.ready()
+        await ready(dev)
         return 0

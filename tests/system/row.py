@@ -30,9 +30,9 @@ def client(**link: object) -> dict[str, Any]:
     return {"link": link, "reconnect": _QUICK, "insecure": True}
 
 
-def server(name: str, **link: object) -> dict[str, Any]:
-    """The section of the app `up` of the device `name`, which listens there."""
-    return {"link": link, "name": name, "insecure": True, "max_served": _SERVED}
+def server(**link: object) -> dict[str, Any]:
+    """The section of the app `up`, which listens there."""
+    return {"link": link, "insecure": True, "max_served": _SERVED}
 
 
 def write_device(folder: Path, cfg: object, files: Mapping[str, str]) -> None:
@@ -84,9 +84,7 @@ async def two(
     write_device(
         folder / "one", {"apps": NEXT, "next": client(kind="unix", path="../two/sock")}, files
     )
-    write_device(
-        folder / "two", {"apps": UP, "up": server("two", kind="unix", path="sock")}, files
-    )
+    write_device(folder / "two", {"apps": UP, "up": server(kind="unix", path="sock")}, files)
     async with alone(folder / "two"), device(folder / "one", root) as dev:
         await connected(dev.next.sys.ping)
         yield dev

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from moat.micro.cmd.tree import Dispatch
-from moat.micro.device import Device, connect
+from moat.micro.device import Device, connect, ready
 from moat.micro.errors import LostCallError
 from moat.micro.program import run_program
 from moat.micro.proto.stack import BaseBuf
@@ -67,7 +67,7 @@ async def reset(dev: Device) -> None:
         await run_program(dev, RESET)
     except LostCallError:
         pass
-    await dev._cmd.ready()
+    await ready(dev)
 
 
 async def put_files(dev: Device, files: Mapping[str, str]) -> None:

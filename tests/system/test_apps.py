@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -17,7 +17,7 @@ from msgpack import packb, unpackb
 
 from moat.micro.boards import load
 from moat.micro.device import Device
-from moat.micro.errors import NotFoundError, NotReadyError
+from moat.micro.errors import LinkLost, NotFoundError, NotReadyError
 from moat.micro.testing.console import Console
 from tests.system.conftest import Start
 from tests.system.support import is_process, reset, started
@@ -284,6 +284,30 @@ async def test_three_crashes_in_a_row_lead_to_safe_mode_which_does_not_last(
     async with start_unix({}) as dev:  # safe mode has ended in order
         assert (await dev.sys.info())["safe_mode"] is None
         assert await dev.lamps[0].pin() == 5
+
+
+BOARD = """
+import os
+import sys
+
+class Machine:
+    @staticmethod
+    def reset():
+        print("counted", "moat.starts" in os.listdir())
+        raise SystemExit
+
+sys.modules["machine"] = Machine
+"""
+
+
+async def test_a_reset_that_was_asked_for_is_no_crash(
+    start_unix: Start, device_folder: Path, console: Console
+):
+    with suppress(LinkLost):
+        async with configured(start_unix, "unix", device_folder, HOUSE, {"main.py": BOARD}) as dev:
+            assert (device_folder / "moat.starts").exists()
+            await dev.sys.reset(hard=True)
+            await console.expect("counted False")
 
 
 async def test_a_start_that_lasts_is_a_good_one(start_unix: Start, device_folder: Path):

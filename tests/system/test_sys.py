@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from moat.micro.device import Device, connect
+from moat.micro.device import Device, connect, ready
 from moat.micro.errors import CallUnknownError
 from moat.micro.net.process import ProcessLink
 from moat.micro.testing.console import Console
@@ -110,7 +110,7 @@ async def test_a_soft_reset_replies_and_the_stack_comes_back(device: Device) -> 
         assert await device.sys.reset() is None
         with pytest.raises(CallUnknownError):
             await records.recv()
-    await device._cmd.ready()
+    await ready(device)
     with pytest.raises(NameError):
         await device.sys.eval("n")
 
@@ -121,7 +121,7 @@ async def test_soft_resets_time_and_again(device: Device) -> None:
             await device.sys.reset()
             with pytest.raises(CallUnknownError):
                 await records.recv()
-        await device._cmd.ready()
+        await ready(device)
         assert await device.sys.ping(1) == 1
 
 
@@ -134,7 +134,7 @@ async def test_a_soft_reset_of_a_process_keeps_it_and_closes_its_sockets(tmp_pat
             await dev.sys.reset()
             with pytest.raises(CallUnknownError):
                 await records.recv()
-        await dev._cmd.ready()
+        await ready(dev)
         assert await pid(dev) == before
         assert sockets(before) == 0
 

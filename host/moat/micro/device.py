@@ -32,7 +32,7 @@ from moat.micro.proto.stack import Base
 from moat.micro.stacks import ConfigError, build_stack
 from moat.micro.target import link_to
 
-__all__ = ["Call", "Command", "Device", "P", "connect", "learn"]
+__all__ = ["Call", "Command", "Device", "P", "connect", "learn", "ready"]
 
 # What a host can afford.
 _LIMIT = 1 << 20
@@ -249,6 +249,14 @@ async def learn(dev: Command) -> None:
     Nothing happens when the device does not tell. LinkLost, LinkReset: the link has ended.
     """
     await dev._learn()  # pyright: ignore[reportPrivateUsage] -- its names are the device's
+
+
+async def ready(dev: Device) -> None:
+    """Wait until the device can be called: there is a session, a new one after a reset.
+
+    ProtocolError: it speaks another version. LinkLost: the link has ended for good.
+    """
+    await dev._cmd.ready()  # pyright: ignore[reportPrivateUsage] -- as above
 
 
 def _messages(target: str | Base, stack: Mapping[str, Any] | None) -> Any:

@@ -16,7 +16,7 @@ three bad starts, the next one after ten seconds of safe mode.
 import os
 
 from moat.micro import rt, serve
-from moat.micro.cmd._entries import parse
+from moat.micro.cmd._entries import device_name, parse
 from moat.micro.cmd.apps import Tree
 from moat.micro.cmd.config import ConfigFile
 from moat.micro.report import report
@@ -37,7 +37,7 @@ def boot():
     try:
         start_all(_count())
     finally:  # an interrupt, or the end of the program: no crash
-        _forget()
+        forget()
 
 
 async def begin(apps, tasks):
@@ -51,8 +51,8 @@ async def begin(apps, tasks):
     _tasks = tasks
     tasks.start_soon(_good)
     started = rt.Event()
-    entries = _entries()
-    _tree = Tree(entries, apps, on_failed=_failed)
+    entries, name = _entries()
+    _tree = Tree(entries, apps, _failed, name)
     if serve.safe_mode is not None:
         _strip()
     tasks.start_soon(_run, _tree, started)
@@ -81,12 +81,13 @@ def config_file():
 def _entries():
     if _crashed:
         _safe("the device has started %d times in a row without success" % _STARTS)
-        return {}
+        return {}, None
     try:
-        return parse(config_file().load(), "", BARE)
+        cfg = config_file().load()
+        return parse(cfg, "", BARE), device_name(cfg)
     except Exception as exc:  # whatever it is, the stack has to come up
         _safe("%s: %s" % (type(exc).__name__, exc))
-        return {}
+        return {}, None
 
 
 async def _run(tree, started):
@@ -136,11 +137,11 @@ def _count():
 
 async def _good():
     await rt.sleep_ms(_GOOD_MS)
-    _forget()
+    forget()
 
 
-def _forget():
-    """This start was a good one."""
+def forget():
+    """This start was a good one, although the end may not look like it."""
     try:
         os.remove(_counter())
     except OSError:

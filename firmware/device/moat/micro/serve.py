@@ -36,14 +36,15 @@ async def serve(apps, main, stack):
         on_session = None
         if stack is None:
             on_session = _guard.session  # only then a hello comes as it is, without a 3
-        root = _Root(apps)
+        root, name = _Root(apps), sys.platform
         if has_config():
             from moat.micro import launch
 
             root = await launch.begin(apps, tasks)
+            name = root.device
             if safe_mode is not None:
                 main = None
-        cmd = CmdMsg(msg, root, None, _limits[0], _limits[1], on_session, ("host",), sys.platform)
+        cmd = CmdMsg(msg, root, None, _limits[0], _limits[1], on_session, ("host",), name)
         link = cmd
         async with cmd:
             if stack is not None:

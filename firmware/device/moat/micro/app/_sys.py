@@ -5,6 +5,7 @@ import gc
 
 from moat.micro import rt
 from moat.micro.app.common import CommonCmd
+from moat.micro.startup import has_config
 
 _REPLY_MS = 500  # a reply that nobody takes does not keep us from the reset
 _LAST_MS = 50  # what is below the stack sends its last bytes
@@ -80,6 +81,10 @@ def _after_reply(reset):
                 break
             await asyncio.sleep_ms(_STEP_MS)
         await asyncio.sleep_ms(_LAST_MS)
+        if has_config():
+            from moat.micro import launch
+
+            launch.forget()
         reset()
 
     asyncio.create_task(wait())  # noqa: RUF006 -- MicroPython's loop keeps it

@@ -9,7 +9,7 @@ Its settings are those of stacks.build_stack, and
                 or bytes, at least 16; see docs/security.md
     insecure    True: everything, although the link is a network
     base        dotted path of the node that is the peer's root; by default our root
-    name        of this device, for traces
+    name        of this device, for traces; by default that at the top of the config
     max_served  calls of the peer that may run at the same time, by default 16
     role        "server", if there is a key and neither end is a server: at one of them
 
@@ -17,8 +17,6 @@ It connects when it is started, and again whenever the link has broken, unless `
 false: then the app fails, and is started anew as others are. A peer with another key is tried
 again, too, after a while.
 """
-
-import sys
 
 import moat.micro.errors as errors
 from moat.micro import rt
@@ -78,7 +76,7 @@ class Terms:
         if network and self._key is None and not own.get("insecure"):
             default = LEAST
         self._allow = own.get("rights", default)
-        self._name = own.get("name", sys.platform)
+        self._name = own.get("name")
         self._max_served = own.get("max_served", 16)
         self.root(None)  # it raises what is wrong
         self._auth()
@@ -94,9 +92,9 @@ class Terms:
 
     def cmd(self, stack: "Any", keeper: "Any", more: "tuple[Any, ...]") -> CmdMsg:
         """Return the CmdMsg of a peer; `more` items lead to it from the app of `keeper`."""
-        root = self.root(keeper.tree)
-        kw = {"path": _way(keeper.tree, keeper) + list(more), "name": self._name}
-        return CmdMsg(stack, root, None, self._max_served, auth=self._auth(), **kw)
+        tree = keeper.tree
+        kw = {"path": _way(tree, keeper) + list(more), "name": self._name or tree.device}
+        return CmdMsg(stack, self.root(tree), None, self._max_served, auth=self._auth(), **kw)
 
     def _auth(self):
         if self._key is None:

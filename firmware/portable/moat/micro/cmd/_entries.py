@@ -56,6 +56,12 @@ def parse(cfg: "Any", where: str = "", reserved: "tuple[str, ...]" = ()) -> "dic
     return entries
 
 
+def device_name(cfg: "dict[str, Any]") -> "str | None":
+    """Return what the config calls the device: its `name`, where that is no app's section."""
+    name = cfg.get("name")
+    return name if isinstance(name, str) else None
+
+
 def _entry(spec, section, where):
     if isinstance(section, list):
         return {i: _entry(spec, part, "%s.%d" % (where, i)) for i, part in enumerate(section)}

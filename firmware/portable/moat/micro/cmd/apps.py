@@ -8,8 +8,10 @@ Leaving it stops them, and waits for that: an app may take five seconds to tear 
 tree is cancelled, so are they.
 """
 
+import sys
+
 from moat.micro import rt
-from moat.micro.cmd._entries import parse
+from moat.micro.cmd._entries import device_name, parse
 from moat.micro.cmd.keeper import Keeper
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.const import const
@@ -150,6 +152,7 @@ class Tree(Apps):
         entries: as from _entries.parse.
         sub: further nodes, as for DirCmd, that are there as they are.
         on_failed: called with the dotted name of an app that has failed for good, and why.
+        device: name of this device, for traces; by default that of the platform.
     """
 
     def __init__(
@@ -157,8 +160,10 @@ class Tree(Apps):
         entries: "dict[Any, Any]",
         sub: "dict[str, Any] | None" = None,
         on_failed: "Callable[[str, str], object] | None" = None,
+        device: "str | None" = None,
     ) -> None:
         super().__init__(entries, "", self)
+        self.device = device or sys.platform
         self.sub.update(sub or {})
         self._on_failed = on_failed
         self._cm: "Any" = None
@@ -226,4 +231,5 @@ def build(
 
     ValueError: the config makes no sense.
     """
-    return Tree(parse(cfg, "", tuple(sub or ()) + reserved), sub, **kw)
+    entries = parse(cfg, "", tuple(sub or ()) + reserved)
+    return Tree(entries, sub, device=device_name(cfg), **kw)
