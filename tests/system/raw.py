@@ -76,7 +76,7 @@ class Raw:
     def _take(self, data: memoryview) -> None:
         self._decoder.feed(data)
         while (span := self._decoder.next()) is not None:
-            self.messages.append(unpackb(span))
+            self.messages.append(unpackb(span, strict_map_key=False))
         self.text += bytes(self._decoder.text)
         del self._decoder.text[:]
 
@@ -100,6 +100,11 @@ class Raw:
         """Wait until `done()`; whatever arrives may make it true."""
         while not done():
             assert not self.ended, "the device has closed the link"
+            await self._news.wait()
+
+    async def end(self) -> None:
+        """Wait until the device has closed the link."""
+        while not self.ended:
             await self._news.wait()
 
     async def expect(self, text: bytes) -> None:

@@ -8,10 +8,12 @@ import anyio
 import pytest
 from msgpack import packb
 
+from moat.micro.cmd.auth import auth
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import BaseCmd, DirCmd, Dispatch
 from moat.micro.device import connect
 from moat.micro.errors import (
+    AuthError,
     CallUnknownError,
     LinkLost,
     NotFoundError,
@@ -21,6 +23,7 @@ from moat.micro.errors import (
 from moat.micro.net.process import ProcessLink
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.rt import TaskGroup
+from moat.micro.stacks import ConfigError
 from tests.unit.streams import SocketBuf, socket_pair
 
 
@@ -120,6 +123,52 @@ async def test_a_device_of_another_version(line):
         with pytest.raises(ProtocolError, match=r"version 9 .* this end 2"):
             async with connect(line[0]):
                 pass
+
+
+KEY = "the key of this link"
+
+
+async def test_a_device_with_a_key(line):
+    async with (
+        CmdMsg(MsgpackMsgBuf(line[1]), TREE, auth=auth(KEY, server=True)),
+        connect(line[0], key=KEY.encode()) as dev,
+    ):
+        assert await dev.demo.add(1) == 3
+
+
+@pytest.mark.parametrize("key", [None, "the key of another one"])
+async def test_a_device_with_another_key(line, key):
+    async with CmdMsg(MsgpackMsgBuf(line[1]), TREE, auth=auth(KEY, server=True)) as cmd:
+
+        async def serve() -> None:
+            with pytest.raises(AuthError):
+                await cmd.ready()
+            await cmd._leave()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            with pytest.raises(AuthError, match="wants its key"):
+                async with connect(line[0], key=key):
+                    pass
+
+
+async def test_a_device_without_a_key(line):
+    async with CmdMsg(MsgpackMsgBuf(line[1]), TREE):
+        with pytest.raises(AuthError, match="no key"):
+            async with connect(line[0], key=KEY):
+                pass
+
+
+async def test_a_key_that_is_too_short(line):
+    with pytest.raises(ConfigError, match="at least 16"):
+        async with connect(line[0], key="short"):
+            pass
+
+
+async def test_a_device_that_proves_nothing(line):
+    with pytest.raises(LinkLost, match=r"not answered .* with the same key"):
+        async with line[1], connect(line[0], key=KEY, timeout=0.05):
+            pass
 
 
 async def test_a_program_that_ends_at_once_says_why():

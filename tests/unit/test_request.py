@@ -122,7 +122,9 @@ def test_another_version_is_refused_by_name_and_answered_once(version):
     assert (event[0], names(event[1]), event[2]) == (
         REFUSED, [("ours", "CallUnknownError")], ["served 5"],
     )  # fmt: skip
-    assert event[3] == f"the peer speaks version {version} of the protocol, this end {VERSION}"
+    assert (
+        str(event[3]) == f"the peer speaks version {version} of the protocol, this end {VERSION}"
+    )
     assert not core.open
     event = received(core, *hello)
     assert event[:3] == (REFUSED, [], [])

@@ -12,7 +12,9 @@ PORTABLE, DEVICE, HOST = "firmware/portable/", "firmware/device/", "host/"
 PACKAGES = (PORTABLE, DEVICE, HOST)
 
 # What a protocol core may import, beside other cores.
-CORE_IMPORTS = {"binascii", "moat.micro.const", "moat.micro.errors", "msgpack", "struct"}
+CORE_IMPORTS = {
+    "binascii", "hashlib", "moat.micro.const", "moat.micro.errors", "msgpack", "struct",
+}  # fmt: skip
 
 PACKAGE_NAMES = {"moat.micro", "moat.micro.cmd", "moat.micro.proto"}  # cores are taken from there
 

@@ -19,6 +19,7 @@ from typing import Any, Self
 import anyio
 
 from moat.micro import rt
+from moat.micro.cmd.auth import auth
 from moat.micro.cmd.call import Call as _Call
 from moat.micro.cmd.call import options
 from moat.micro.cmd.msg import CmdMsg
@@ -195,6 +196,7 @@ async def connect(
     root: Dispatch | None = None,
     timeout: float = 10,
     docs: bool = True,
+    key: str | bytes | None = None,
 ) -> AsyncGenerator[Device]:
     """Connect to a device; leaving the context disconnects, or ends what it has started.
 
@@ -208,16 +210,18 @@ async def connect(
         timeout: seconds until the stack on the device has to answer.
         docs: ask the device what its apps are, for `help` and `inspect.signature`. That is one
             call more; `learn` does it later, and for deeper levels.
+        key: what both ends have to prove that they know; see docs/security.md.
 
     Raises:
         TargetError: there is no such target.
-        ConfigError: the config of the stack makes no sense.
+        ConfigError: the config of the stack, or the key, makes no sense.
+        AuthError: the device has another key or none, or we have none and it has.
         LinkLost: the device cannot be reached, or does not answer in time.
         ProtocolError: it speaks another version of the protocol.
     """
     msg = _messages(target, stack)
     async with (
-        CmdMsg(msg, root, window=_WINDOW) as cmd,
+        CmdMsg(msg, root, window=_WINDOW, auth=None if key is None else auth(key)) as cmd,
         rt.TaskGroup() as tasks,
     ):
         tasks.start_soon(_read_console, msg, console)
@@ -226,6 +230,7 @@ async def connect(
                 await cmd.ready()
         except TimeoutError:
             same = ", with the same layers" if stack else ""
+            same += ", with the same key" if key is not None else ""
             who = target if isinstance(target, str) else "the device"
             raise LinkLost(
                 f"{who} has not answered in {timeout:g} seconds: does the stack run there{same}?"

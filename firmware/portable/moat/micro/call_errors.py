@@ -1,7 +1,7 @@
 """The errors of calls, and such that hardly ever occur: use them from moat.micro.errors."""
 
 from moat.micro.const import const
-from moat.micro.errors import MoatError
+from moat.micro.errors import LinkError, MoatError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -12,6 +12,10 @@ registered: "list[Any]" = []
 
 class NoConsoleError(MoatError):
     """This stream carries no console beside its messages."""
+
+
+class AuthError(LinkError):
+    """One side wants the other one to prove a key, and that has not, or has another key."""
 
 
 class CallError(MoatError):

@@ -4,7 +4,8 @@
     ├── LinkError             the way to the peer
     │   ├── LinkLost          it is gone: the process died, the port vanished, the line was cut
     │   ├── LinkReset         it was reset below: what was under way is lost, the link goes on
-    │   └── ProtocolError     the peer speaks something else, or another version
+    │   ├── ProtocolError     the peer speaks something else, or another version
+    │   └── AuthError         one side has not proved the key of the other one
     ├── MessageTooLongError   a message exceeds what the receiver takes; nothing was sent
     ├── InUseError            a second reader, or a layer entered twice
     ├── NoConsoleError        this stream carries no console beside its messages
@@ -33,6 +34,9 @@ if _TYPING:
     # ruff: noqa: PLC0414 -- the form that tells type checkers what can be imported from here
     from moat.micro.call_errors import (
         ArgumentError as ArgumentError,
+    )
+    from moat.micro.call_errors import (
+        AuthError as AuthError,
     )
     from moat.micro.call_errors import (
         BusyError as BusyError,

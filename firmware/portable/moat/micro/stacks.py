@@ -168,8 +168,8 @@ def _kind(spec, where, kinds):
         return kind, section
     if spec is None:
         wrong = "this key is missing"
-    elif kind is None:
-        wrong = "%r has no key 'kind'" % (spec,)
+    elif kind is None:  # there may be secrets in it
+        wrong = "this %s has no key 'kind'" % type(spec).__name__
     else:
         wrong = "unknown kind '%s'" % (kind,)
     raise ConfigError("%s: %s; the kinds here are: %s" % (where, wrong, ", ".join(sorted(kinds))))

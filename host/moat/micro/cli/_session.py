@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -29,9 +30,13 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
     """
     if ctx.obj["device"] is None:
         fail("which device? name it with -d, or in the variable MOAT_DEVICE, e.g. -d emu:unix")
-    stack = _stack(ctx.obj["stack"])
+    options = {
+        "stack": _stack(ctx.obj["stack"]),
+        "key": _key(ctx.obj["key_file"]),
+        "timeout": ctx.obj["timeout"],
+    }
     try:
-        rt.run(partial(_session, ctx.obj["device"], stack, ctx.obj["timeout"], work))
+        rt.run(partial(_session, ctx.obj["device"], options, work))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except (MoatError, BoardError) as exc:
@@ -48,8 +53,20 @@ def _stack(text: str | None) -> Any:
         fail(f"--stack: {text!r} is no JSON: {exc}")
 
 
+def _key(path: Path | None) -> bytes | None:
+    """Return the first line of a file, which nobody else should be able to read."""
+    if path is None:
+        return None
+    if path.stat().st_mode & 0o077:
+        click.secho(f"moat-sat: others may read {path}: chmod 600 {path}", err=True, fg="yellow")
+    try:
+        return path.read_bytes().split(b"\n")[0].rstrip(b"\r")
+    except OSError as exc:
+        fail(f"--key-file: {exc}")
+
+
 async def _session(
-    device: str, stack: Any, timeout: float, work: Callable[[Device], Awaitable[None]]
+    device: str, options: dict[str, Any], work: Callable[[Device], Awaitable[None]]
 ) -> None:
-    async with connect(device, stack=stack, timeout=timeout, docs=False) as dev:
+    async with connect(device, docs=False, **options) as dev:
         await work(dev)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import click
 
@@ -32,9 +33,20 @@ class _Lazy(click.Group):
     help='The layers on the link, as on the device, e.g. \'{"framing": "serialpacker", '
     '"reliable": true}\'; by default $MOAT_STACK, or MessagePack.',
 )  # fmt: skip
+@click.option(
+    "--key-file", envvar="MOAT_KEY_FILE", metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Prove the key in the first line of FILE, by default of $MOAT_KEY_FILE.",
+)  # fmt: skip
 @click.option("--timeout", default=10.0, metavar="SECONDS", help="Wait so long for the device.")
 @click.version_option(VERSION, prog_name="moat-sat")
 @click.pass_context
-def main(ctx: click.Context, device: str | None, stack: str | None, timeout: float) -> None:
+def main(
+    ctx: click.Context,
+    device: str | None,
+    stack: str | None,
+    key_file: Path | None,
+    timeout: float,
+) -> None:
     """Talk to a MicroPython device that runs moat-satellite."""
-    ctx.obj = {"device": device, "stack": stack, "timeout": timeout}
+    ctx.obj = {"device": device, "stack": stack, "key_file": key_file, "timeout": timeout}

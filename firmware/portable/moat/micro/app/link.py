@@ -3,17 +3,22 @@
 Its settings are those of stacks.build_stack, and
 
     rights      dotted paths that the peer may call, [""] for everything. By default that is
-                everything on a line that only this machine or its owner can use, and
-                rights.LEAST on all others
+                everything on a line that only this machine or its owner can use, and on one
+                with a key; rights.LEAST on all others
+    key         what both ends have to prove that they know before anything else is said: a text
+                or bytes, at least 16; see docs/security.md
     insecure    True: everything, although the link is a network
     base        dotted path of the node that is the peer's root; by default our root
     name        of this device, for traces; by default that at the top of the config
     max_served  calls of the peer that may run at the same time, by default 16
+    role        "server", if there is a key and neither end is a server: at one of them
 
 It connects when it is started, and again whenever the link has broken, unless `reconnect` is
-false: then the app fails, and is started anew as others are.
+false: then the app fails, and is started anew as others are. A peer with another key is tried
+again, too, after a while.
 """
 
+import moat.micro.errors as errors
 from moat.micro import rt
 from moat.micro.cmd.keeper import StandIn
 from moat.micro.cmd.msg import CmdMsg
@@ -27,7 +32,15 @@ if _TYPING:
     from collections.abc import Callable
     from typing import Any
 
-_KINDS = {"base": str, "insecure": bool, "max_served": int, "name": str, "rights": (list, tuple)}
+_KINDS = {
+    "base": str,
+    "insecure": bool,
+    "key": (str, bytes),
+    "max_served": int,
+    "name": str,
+    "rights": (list, tuple),
+    "role": str,
+}
 _LOCAL = ("process", "serial", "stdio", "unix")  # who is there could do worse
 _TARGETS = ("emu", "process", "serial", "unix")
 
@@ -38,26 +51,35 @@ class Terms:
     Args:
         settings: of the app.
         network: whether anybody might be the peer.
+        role: "client" or "server", by default.
 
     Raises:
         ConfigError: they make no sense.
     """
 
-    def __init__(self, settings: "dict[str, Any]", network: bool) -> None:
+    def __init__(self, settings: "dict[str, Any]", network: bool, role: str) -> None:
         own = {}
         self.stack = {}  # what is left for build_stack
         for key, value in settings.items():
             (own if key in _KINDS else self.stack)[key] = value
             if not isinstance(value, _KINDS.get(key, object)):
-                raise ConfigError("%s: %r is of the wrong kind" % (key, value))
+                what = type(value).__name__ if key == "key" else repr(value)
+                raise ConfigError("%s: %s is of the wrong kind" % (key, what))
         if self.stack.get("carries", "messages") != "messages":
             raise ConfigError("carries: a link carries messages")
         self._base = own.get("base", "")
-        default = LEAST if network and not own.get("insecure") else ("",)
+        self._key = own.get("key")
+        self._server = own.get("role", role) == "server"
+        if own.get("role", role) not in (role, "server"):
+            raise ConfigError("role: %r, but this is a %s" % (own["role"], role))
+        default = ("",)
+        if network and self._key is None and not own.get("insecure"):
+            default = LEAST
         self._allow = own.get("rights", default)
         self._name = own.get("name")
         self._max_served = own.get("max_served", 16)
         self.root(None)  # it raises what is wrong
+        self._auth()
 
     def root(self, tree: "Any") -> "Any":
         """Return what a peer has as its root."""
@@ -72,8 +94,15 @@ class Terms:
         """Return the CmdMsg of a peer; `more` items lead to it from the app of `keeper`."""
         tree = keeper.tree
         way = _way(tree, keeper) + list(more)
-        name = self._name or tree.device
-        return CmdMsg(stack, self.root(tree), None, self._max_served, path=way, name=name)
+        kw = {"path": way, "name": self._name or tree.device, "auth": self._auth()}
+        return CmdMsg(stack, self.root(tree), None, self._max_served, **kw)
+
+    def _auth(self):
+        if self._key is None:
+            return None
+        from moat.micro.cmd.auth import auth
+
+        return auth(self._key, self._server)
 
 
 def _way(node, keeper):
@@ -108,6 +137,8 @@ class ClientLink(StandIn):
         on_open: called with the stream of messages when that is open.
     """
 
+    again_ms = 1000, 60000  # until it connects again after a peer without our key, at first, later
+
     _cmd: "Any" = None  # while its stack is open
     _error: "BaseException | None" = None
 
@@ -120,7 +151,7 @@ class ClientLink(StandIn):
         self._more = more
         self._on_open = on_open
         self._changed = rt.Event()
-        self._terms = Terms(settings, _is_network(settings.get("link")))
+        self._terms = Terms(settings, _is_network(settings.get("link")), "client")
         cfg = self._terms.stack
         cfg.setdefault("reconnect", True)
         self._stack = build_stack(cfg, keep_trying=True, on_state=self._state)
@@ -141,7 +172,7 @@ class ClientLink(StandIn):
     async def cmd_rdy_(self, wait: bool = False) -> "dict[str, Any]":
         """Tell the state of the link; with `wait`, return when it is connected.
 
-        ProtocolError: the peer speaks another version.
+        ProtocolError, AuthError: the peer speaks another version, or has another key.
         """
         while wait and self.link is None and self.keeper.state == "ready":
             if self._cmd is not None:
@@ -165,6 +196,24 @@ class ClientLink(StandIn):
 
     async def run(self) -> None:
         """Keep the link. LinkError: it has ended for good."""
+        ms, longest = self.again_ms
+        while True:
+            began = rt.ticks_ms()
+            try:
+                await self._keep()
+            except errors.AuthError as exc:
+                if not self._terms.stack["reconnect"]:
+                    raise
+                self._error = exc
+                from moat.micro.report import report
+
+                report("no link: it is tried again in %d ms" % ms, exc)
+            await rt.sleep_ms(ms)
+            ms = min(2 * ms, longest)
+            if not 0 <= rt.ticks_diff(rt.ticks_ms(), began) < 2 * longest:
+                ms = self.again_ms[0]
+
+    async def _keep(self):
         cmd = self._terms.cmd(self._stack, self.keeper, self._more)
         try:
             async with cmd as self._cmd:

@@ -1,6 +1,6 @@
 """The app that lets others connect: an array of links, one for each client.
 
-Its settings are those of app.link, without `reconnect`; the kinds of `link` are
+Its settings are those of app.link, without `reconnect` and `role`; the kinds of `link` are
 
     {"kind": "tcp", "port": PORT, "host": "0.0.0.0", "max_clients": 8}
     {"kind": "unix", "path": PATH, "max_clients": 8}
@@ -38,7 +38,7 @@ class LinkServer(BaseCmd):
         if cfg.get("reconnect"):
             raise ConfigError("reconnect: it is the client that connects again")
         self._server = make(cfg.pop("link", None), _SERVERS, self._serve)
-        self._terms = Terms(cfg, settings["link"]["kind"] != "unix")
+        self._terms = Terms(cfg, settings["link"]["kind"] != "unix", "server")
         self._stack(None)  # it raises what is wrong
         self.clients: "dict[int, LinkCmd]" = {}
 

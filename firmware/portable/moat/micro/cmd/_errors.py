@@ -3,6 +3,7 @@
 from moat.micro.const import const
 from moat.micro.errors import (
     ArgumentError,
+    AuthError,
     BusyError,
     CallDoneError,
     CallNotRunError,
@@ -25,9 +26,9 @@ if _TYPING:
     from typing import Any
 
 
-_OWN = (LinkLost, LinkReset, ProtocolError, MessageTooLongError, InUseError, NoConsoleError,
-    NotFoundError, ArgumentError, NotPermittedError, NotReadyError, BusyError, CallNotRunError,
-    CallDoneError, CallUnknownError)  # fmt: skip
+_OWN = (LinkLost, LinkReset, ProtocolError, AuthError, MessageTooLongError, InUseError,
+    NoConsoleError, NotFoundError, ArgumentError, NotPermittedError, NotReadyError, BusyError,
+    CallNotRunError, CallDoneError, CallUnknownError)  # fmt: skip
 _BUILTIN = (ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, IndexError,
     KeyError, LookupError, MemoryError, NameError, NotImplementedError, OSError, OverflowError,
     RuntimeError, SyntaxError, TypeError, UnicodeError, ValueError, ZeroDivisionError)  # fmt: skip

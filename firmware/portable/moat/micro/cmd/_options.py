@@ -57,3 +57,13 @@ def _weight(x):
     if isinstance(x, (list, tuple)):
         return 5 + sum([_weight(v) for v in x])
     return 9
+
+
+def fitting(err: "list[Any]", options: "Any", room: int) -> "tuple[list[Any], Any]":
+    """Return an error and its options, shortened if need be to weigh at most `room`."""
+    if options and weight(err) + weight(options) > room:
+        options = None
+    if weight(err) > room:
+        text = str(err[1]) if len(err) > 1 and not isinstance(err[1], (list, dict)) else ""
+        err = [err[0][:40], text[: max(0, room // 4 - 50)] + "..."]
+    return err, options

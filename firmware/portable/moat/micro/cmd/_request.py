@@ -1,9 +1,8 @@
 """Both ends of the request protocol, without I/O.
 
-Feed `receive` with messages; it returns an event or None, and appends answers of its own to
-`out`. The other methods return the message to be sent, behind those that are in `out`: the
-order of all messages is that in which they were made. A call is in one of these states, and
-whatever else arrives for it is skipped:
+Feed `receive` with messages; it returns an event or None, and appends its answers to `out`. The
+other methods return the message to be sent, behind those in `out`: messages keep the order in
+which they were made. A call is in one of these states; what else arrives for it is skipped:
 
     at the caller      sent       -- REPLY, ERROR -->  gone, with that outcome
                                   -- ITEM, ROOM -->    sent
@@ -47,6 +46,9 @@ HEADER = 24
 
 _CALLER = const(("arrived", "call", "cancel", "fed", "feed", "grant", "mine"))
 
+_KEY = const(1)  # why a peer leaves: it wants another key, or one at all
+
+_WANTED = const("the peer wants its key of this link to be proved: give it here, too")
 _WHY = const("the peer has left or started anew")
 
 
@@ -59,6 +61,9 @@ class Requests:
         max_served: calls of the peer that may run at the same time; more are refused as busy.
         send_limit: bytes of the longest message that can be sent; None: whatever the peer takes.
     """
+
+    auth: "Any" = None  # an Auth, if the peer has to prove that it knows a key
+    bye: "Any" = None  # to be said where there is no session
 
     def __init__(
         self,
@@ -98,27 +103,31 @@ class Requests:
 
     def hello(self) -> "list[Any]":
         """Return the message that introduces us; send it at the start, and when in doubt."""
-        return [wire.HELLO, wire.VERSION, self.own, self.peer, self.limit, self._features()]
+        features = {} if self.outcomes is None else self.outcomes.told
+        msg = [wire.HELLO, wire.VERSION, self.own, self.peer, self.limit, features]
+        return msg if self.auth is None else self.auth.hello(msg)
 
     def receive(self, msg: "Any") -> "tuple[Any, ...] | None":
         """Take a message of the peer; returns an event or None.
 
         (SESSION, ended, served)        the session has begun or ended; `ended`: calls of ours,
                                         each with its error as on the wire; `served`: the peer's
-        (REFUSED, ended, served, text)  the same, since the peer speaks another version
+        (REFUSED, ended, served, exc)   the same, the peer speaks another version, or wants a key
         (CALL, id, msg)                 run this, set `served[id]`; below 0: it gets no reply
         (CANCEL, served)                stop this; it has to be ended with `error` all the same
         (CREDIT, served, bytes)         more of the stream may be sent
         (FEED, served, data, dropped)   a value for the command; (FED, served): there are no more
         (REPLY, call, data, options)  (ERROR, call, error, options)
         (ITEM, call, data, dropped)  (ROOM, call, bytes)
+
+        AuthError: the peer does not prove our key; say `bye` and close the link.
         """
         try:
             kind: "Any" = msg[0] if isinstance(msg, list) else None
             if kind == wire.HELLO:
-                return self._hello(msg)
+                return self.met(msg) if self.auth is None else self.auth.met(msg)
             if kind == wire.BYE:
-                return self._bye()
+                return self._bye(msg)
             if self.open:
                 return self._TABLE[kind](self, kind, msg)
         except (TypeError, IndexError, KeyError, ValueError):
@@ -142,15 +151,20 @@ class Requests:
             event[1].extend(self._unknown())
         self.out.clear()  # nobody needs these any more
         self.peer = None
+        if self.auth is not None:
+            self.auth.renew()
         return event
 
-    def _bye(self):
+    def _bye(self, msg):
+        refusal = errors.AuthError(_WANTED) if len(msg) > 1 and msg[1] == _KEY else None
+        if refusal is not None and self.auth is not None:
+            raise refusal
         # Who has left has never heard of us: our hello is for somebody else.
         greets = self.peer is None and len(self.out) > 0
         event = self.lost(True)
         if greets:
             self.out.append(self.hello())
-        return event
+        return event if refusal is None else (REFUSED, event[1], event[2], refusal)
 
     def _unknown(self):
         return [] if self.outcomes is None else self.outcomes.unknown()
@@ -176,9 +190,6 @@ class Requests:
         self.served = {}
         return SESSION, ended, [x for x in served.values() if x is not None]
 
-    def _features(self):
-        return {} if self.outcomes is None else self.outcomes.told
-
     def _forget(self):
         """Nobody will ask for the calls of the last session."""
         self._recent = bytearray()
@@ -186,7 +197,8 @@ class Requests:
         if self.outcomes is not None:
             self.outcomes.told = {}
 
-    def _hello(self, msg):
+    def met(self, msg: "Any") -> "tuple[Any, ...] | None":
+        """Take a hello, which is good. ValueError: it is malformed."""
         version, ident = msg[1], msg[2]
         # Our own id: the line echoes.
         if ident != ident & 0xFFFFFFFF | wire.ID_BITS or same(ident, self.own):
@@ -206,14 +218,14 @@ class Requests:
             if self.outcomes is not None:
                 features = msg[5] if len(msg) > 5 else None
                 event[1].extend(self.outcomes.resolve(ident, known, features, self.called))
-            if known:
-                self._forget()
         self.peer = self._who = ident
         self.peer_limit = min(limit, self._send_limit or limit)
         self.open = known
         if new or not known:
             self.out.clear()
             self.out.append(self.hello())
+        if known and event is not None:
+            self._forget()
         return event
 
     def _refuse(self, version, ident):
@@ -227,7 +239,7 @@ class Requests:
             ended.extend(self._unknown())
             self.out.append(self.hello())
         text = "the peer speaks version %s of the protocol, this end %s" % (version, wire.VERSION)
-        return REFUSED, ended, served, text
+        return REFUSED, ended, served, errors.ProtocolError(text)
 
     # ---- at the callee
 
@@ -329,14 +341,9 @@ class Requests:
             return None
         if not done:
             self._vague.append(ident)
-        from moat.micro.cmd._options import weight
+        from moat.micro.cmd._options import fitting
 
-        room = self.peer_limit - HEADER
-        if options and weight(err) + weight(options) > room:
-            options = None
-        if weight(err) > room:
-            text = str(err[1]) if len(err) > 1 and not isinstance(err[1], (list, dict)) else ""
-            err = [err[0][:40], text[: max(0, room // 4 - 50)] + "..."]
+        err, options = fitting(err, options, self.peer_limit - HEADER)
         return [wire.ERROR, ident, err, options] if options else [wire.ERROR, ident, err]
 
     def detach(self, ident: int) -> int:

@@ -9,7 +9,7 @@ from moat.micro.cmd import _wire as wire
 from moat.micro.cmd._request import REFUSED, SESSION, Requests
 from moat.micro.cmd.served import begin
 from moat.micro.const import const
-from moat.micro.errors import LinkError, LinkLost, LinkReset, ProtocolError
+from moat.micro.errors import LinkError, LinkLost, LinkReset
 from moat.micro.proto.base import Base
 
 _TYPING = const(0)  # true for type checkers only
@@ -45,6 +45,7 @@ class CmdMsg(Base):
         on_session: called with True when a peer has introduced itself, with False when it left.
         path: where our tree has the peer's root: the way back to it.
         name: of this device, for traces.
+        auth: an Auth of our own, if the peer has to prove a key; else AuthError ends the link.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class CmdMsg(Base):
         on_session: "Callable[[bool], object] | None" = None,
         path: "list[Any] | tuple[Any, ...]" = (),
         name: str = "",
+        auth: "Any" = None,
     ) -> None:
         self.parent = parent
         self.root = root
@@ -66,12 +68,15 @@ class CmdMsg(Base):
         self._limit = limit or getattr(parent, "limit", None) or 4096
         self._max_served = max_served
         self._on_session = on_session
+        self._auth = auth
         self.core: "Any" = None
 
     @rt.asynccontextmanager
     async def _ctx(self):
         send_limit = getattr(self.parent, "send_limit", None)
         self.core = Requests(rt.random_bits(), self._limit, self._max_served, send_limit)
+        if self._auth is not None:
+            self._auth.begin(self.core)
         self._error: "BaseException | None" = None  # why there is no session
         self._ended = False
         self._has_peer = False  # what on_session was told last
@@ -97,22 +102,22 @@ class CmdMsg(Base):
                 self._end(LinkLost("the link has been closed on this side"))
 
     async def _leave(self):
-        if self.core.open:
+        bye = [wire.BYE] if self.core.open else self.core.bye
+        if bye is not None:
             try:
                 async with rt.grace_ms(200):
                     # Of a command that is cancelled only since we leave, the peer finds out so.
                     out = self.core.out
                     out[:] = [m for m in out if m[0] != wire.ERROR or m[2][0] != "CancelledError"]
-                    await self.send([wire.BYE])
+                    await self.send(bye)
             except (LinkError, EOFError):
                 pass  # there is nobody to take leave of
 
     async def ready(self) -> None:
         """Wait for a session with the peer.
 
-        Raises:
-            ProtocolError: the peer speaks another version.
-            LinkLost: the link has ended.
+        LinkLost: the link has ended. ProtocolError, AuthError: the peer speaks another version,
+        or one side has not proved the key of the other one.
         """
         while not self.core.open:
             if self._error is not None:
@@ -155,8 +160,7 @@ class CmdMsg(Base):
         Args:
             call: a Call, which knows more of it afterwards; or None.
             path: where the command is.
-            args: its arguments,
-            kw: and those with a name.
+            args, kw: its arguments, without and with a name.
             options: of call.options.
 
         Raises:
@@ -330,7 +334,7 @@ class CmdMsg(Base):
             self._session(event)
         elif kind == REFUSED:
             # Whoever waits for the session is told; a peer that fits may still come.
-            self._error = ProtocolError(event[3])
+            self._error = event[3]
             self._session(event)
         elif kind == wire.CANCEL:
             what.cancel()
