@@ -214,10 +214,11 @@ async def test_an_insecure_network_with_a_key_wants_the_key_all_the_same():
     insecure = {"insecure": True}
     async with server(key=KEY, **insecure) as far, client(await tcp(far), **insecure) as near:
         app = near.kept["down"].app
-        await until(lambda: app.cmd is not None and app.cmd._error is not None)
-        with raises(CallNotRunError):
+        await until(lambda: isinstance(app._reason(), AuthError))
+        with raises(CallNotRunError) as info:
             await call(near, ["down", "app", "add"], 1)
-        assert "key" in str(app.cmd._error)
+        assert "wants its key" in str(info.exc)
+        assert "wants its key" in (await near.find(["down", "rdy_"])())["error"]
 
 
 async def test_a_server_drops_a_client_with_another_key_and_takes_the_next_one():

@@ -168,8 +168,8 @@ def _kind(spec, where, kinds):
         return kind, section
     if spec is None:
         wrong = "this key is missing"
-    elif kind is None:  # there may be secrets in it
-        wrong = "this %s has no key 'kind'" % type(spec).__name__
+    elif kind is None:  # its values may be secrets
+        wrong = "%r has no key 'kind'" % (sorted(spec) if isinstance(spec, dict) else spec,)
     else:
         wrong = "unknown kind '%s'" % (kind,)
     raise ConfigError("%s: %s; the kinds here are: %s" % (where, wrong, ", ".join(sorted(kinds))))

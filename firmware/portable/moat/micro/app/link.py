@@ -158,8 +158,12 @@ class ClientLink(StandIn):
 
     def why(self) -> Exception:
         """Return a CallNotRunError."""
-        text = "this link is not connected"
-        return CallNotRunError(text if self._error is None else "%s: %s" % (text, self._error))
+        text, exc = "this link is not connected", self._reason()
+        return CallNotRunError(text if exc is None else "%s: %s" % (text, exc))
+
+    def _reason(self):
+        refused = None if self._cmd is None else self._cmd.error
+        return refused or self._error
 
     @property
     def link(self) -> "Any":
@@ -183,8 +187,8 @@ class ClientLink(StandIn):
         if self.link is not None or self.keeper.state != "ready":
             return await self.keeper.ready(wait)
         status = {"state": "starting"}
-        if self._error is not None:
-            status["error"] = str(self._error)
+        if self._reason() is not None:
+            status["error"] = str(self._reason())
         return status
 
     def _state(self, state, exc):

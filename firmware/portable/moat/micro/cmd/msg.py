@@ -20,7 +20,6 @@ if _TYPING:
     from moat.micro.cmd.stream import CallStream
     from moat.micro.cmd.tree import Dispatch
 
-
 _TOGETHER = const(16)  # messages
 
 
@@ -77,7 +76,7 @@ class CmdMsg(Base):
         self.core = Requests(rt.random_bits(), self._limit, self._max_served, send_limit)
         if self._auth is not None:
             self._auth.begin(self.core)
-        self._error: "BaseException | None" = None  # why there is no session
+        self.error: "BaseException | None" = None  # why there is no session
         self._ended = False
         self._has_peer = False  # what on_session was told last
         self.sending = False  # somebody does
@@ -120,8 +119,8 @@ class CmdMsg(Base):
         or one side has not proved the key of the other one.
         """
         while not self.core.open:
-            if self._error is not None:
-                raise _copy(self._error)
+            if self.error is not None:
+                raise _copy(self.error)
             self._changed.clear()
             await self._changed.wait()
 
@@ -160,7 +159,8 @@ class CmdMsg(Base):
         Args:
             call: a Call, which knows more of it afterwards; or None.
             path: where the command is.
-            args, kw: its arguments, without and with a name.
+            args: its arguments, those without a name.
+            kw: the others.
             options: of call.options.
 
         Raises:
@@ -220,8 +220,8 @@ class CmdMsg(Base):
         self, call: "Any", path: "Any", data: bytes, credit: "int | None", options: "Any"
     ) -> int:
         """As `start`, with encoded arguments; the deadline is a tick here."""
-        if self._error is not None:
-            raise _copy(self._error)
+        if self.error is not None:
+            raise _copy(self.error)
         ident, msg = self.core.call(call, path, data, credit, options)
         self.post(msg)
         return ident
@@ -334,7 +334,7 @@ class CmdMsg(Base):
             self._session(event)
         elif kind == REFUSED:
             # Whoever waits for the session is told; a peer that fits may still come.
-            self._error = event[3]
+            self.error = event[3]
             self._session(event)
         elif kind == wire.CANCEL:
             what.cancel()
@@ -356,7 +356,7 @@ class CmdMsg(Base):
     def _end(self, exc):
         if not self._ended:
             self._ended = True
-            self._error = exc
+            self.error = exc
             self._session(self.core.lost(True, str(exc)))
 
     def _session(self, event):
@@ -368,7 +368,7 @@ class CmdMsg(Base):
         # A peer may send anything once it has our answer to its hello: tell it before that.
         has_peer = self.core.peer is not None
         if has_peer:
-            self._error = None
+            self.error = None
         self._changed.set()
         self._sent.set()  # or will never be
         if has_peer != self._has_peer and self._on_session is not None:
