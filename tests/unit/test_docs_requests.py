@@ -15,7 +15,7 @@ import pytest
 from msgpack import unpackb
 
 from moat.micro import rt
-from moat.micro.cmd import _caller, _options, _request, _wire, here
+from moat.micro.cmd import _auth, _caller, _options, _request, _wire, here
 from moat.micro.cmd._request import Requests
 from moat.micro.cmd.call import Call, options
 from moat.micro.cmd.link import LinkCmd
@@ -37,8 +37,9 @@ from tools.docs import blocks
 WIRE = Path(__file__).parents[2] / "docs" / "wire.md"
 TEXT = WIRE.read_text(encoding="utf-8").partition("## Messages: requests")[2]
 HOST_ID, DEVICE_ID = 0x5A6B7C8D, 0x1A2B3C4D
-NAMES = {name: value for name, value in vars(_wire).items() if re.fullmatch("[A-Z]+", name)}
-BLOCKS = blocks(WIRE, "wire") | blocks(WIRE, "hop")
+_VARS = vars(_wire) | vars(_auth)
+NAMES = {name: value for name, value in _VARS.items() if re.fullmatch("[A-Z]+", name)}
+BLOCKS = blocks(WIRE, "wire") | blocks(WIRE, "hop") | blocks(WIRE, "key")
 
 # (direction, bytes) of each message
 Sent = list[tuple[str, bytes]]
@@ -288,18 +289,20 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def device(line: Line, name: str, root: Any, path: str) -> AsyncIterator[None]:
+async def device(
+    line: Line, name: str, root: Any, path: str, auth: _auth.Auth | None = None
+) -> AsyncIterator[None]:
     """The far end of a line; its first hello goes unheard."""
     line.far.other = None
-    async with CmdMsg(MsgpackMsgBuf(line.far), root, name=name, path=[path]):
+    async with CmdMsg(MsgpackMsgBuf(line.far), root, name=name, path=[path], auth=auth):
         await anyio.wait_all_tasks_blocked()
         line.opened()
         yield
 
 
-def caller(line: Line) -> CmdMsg:
+def caller(line: Line, auth: _auth.Auth | None = None) -> CmdMsg:
     limit = 1 << 20
-    return CmdMsg(MsgpackMsgBuf(line.near, limit=limit), limit=limit, window=8)
+    return CmdMsg(MsgpackMsgBuf(line.near, limit=limit), limit=limit, window=8, auth=auth)
 
 
 @pytest.mark.usefixtures("clocks")
@@ -382,7 +385,8 @@ def test_table_of_kinds() -> None:
 def test_tables_of_options_and_features() -> None:
     names = ["DEADLINE", "TRACE", "TRACEBACK", "KEEP", "AT"]
     assert table("option") == [(name, NAMES[name]) for name in names]
-    assert table("feature") == [(name, NAMES[name]) for name in ("DONE", "BEGUN")]
+    names = ["DONE", "BEGUN", "NONCE", "PROOF"]
+    assert table("feature") == [(name, NAMES[name]) for name in names]
 
 
 def test_the_figures() -> None:
