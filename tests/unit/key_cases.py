@@ -10,8 +10,9 @@ from typing import Any
 from msgpack import packb, unpackb
 
 from moat.micro.cmd import _auth
-from moat.micro.cmd._auth import NO_3
+from moat.micro.cmd._auth import NO_3, NONCE
 from moat.micro.cmd._request import Requests
+from moat.micro.cmd._wire import HELLO
 from moat.micro.errors import AuthError
 
 KEY, OTHER_KEY = b"the key of this link", b"the key of another one"
@@ -43,6 +44,11 @@ class End:
     @property
     def open(self) -> bool:
         return self.core.open
+
+    @property
+    def nonce(self) -> bytes:
+        """The nonce of its last hello."""
+        return [msg[5][NONCE] for msg in self.said if msg[0] == HELLO][-1]
 
     def flush(self) -> None:
         for msg in self.core.out:

@@ -8,7 +8,7 @@ from typing import Any
 from msgpack import packb
 
 from moat.micro.cmd._auth import KEY as WANTED
-from moat.micro.cmd._auth import NO_3, NONCE, PROOF
+from moat.micro.cmd._auth import FOR, NO_3, NONCE, PROOF
 from moat.micro.cmd._request import REFUSED, SESSION
 from moat.micro.cmd._wire import BEGUN, BYE, CALL, DONE, HELLO, ID_BITS, VERSION
 from tests.unit.key_cases import KEY, OTHER_KEY, End, nonce, pair, talk
@@ -19,7 +19,8 @@ STRANGER = 0x7E6D5C4B | ID_BITS
 
 def hello(end: End, ident: int = STRANGER, **more: Any) -> list[Any]:
     """An attacker's hello, for this end."""
-    return [HELLO, VERSION, ident, end.core.own, 4096, {NONCE: more.get("nonce") or nonce()}]
+    features = {NONCE: more.get("nonce") or nonce(), FOR: end.nonce}
+    return [HELLO, VERSION, ident, end.core.own, 4096, features]
 
 
 def proofs(end: End) -> list[Any]:
@@ -72,6 +73,8 @@ def a_recording_opens_nothing(module: Any) -> None:
         for _ in range(2):
             for msg in recorded:
                 end.receive(msg)
+                if msg[0] == HELLO:
+                    end.receive([*msg[:3], end.core.own, msg[4], {**msg[5], FOR: end.nonce}])
         assert not end.open
     # The same ends after a break.
     for end, recorded in ((server, client.said[:]), (client, server.said[:])):
@@ -100,6 +103,9 @@ def a_recording_opens_nothing_for_the_same_id(module: Any) -> None:
         for msg in recorded:
             victim.receive(msg)
         assert not victim.open
+        assert victim.why is None, "that may be said late by somebody who has the key"
+        victim.receive([*recorded[-1][:5], {**recorded[-1][5], FOR: victim.nonce}])
+        assert not victim.open
 
 
 def an_echo_opens_nothing(module: Any) -> None:
@@ -112,6 +118,7 @@ def an_echo_opens_nothing(module: Any) -> None:
                     if msg[0] == BYE:
                         break
                     msg[2], msg[3] = ident or msg[2], end.core.own
+                    msg[5][FOR] = msg[5][NONCE]
                     msg[5][NONCE] = other or msg[5][NONCE]
                     end.receive(msg)
             assert not end.open
@@ -140,6 +147,7 @@ def a_server_proves_nothing_first(module: Any) -> None:
     said = deepcopy(proofs(server)[0])
     for known, ident in ((two.core.own, said[2]), (two.core.own, client.core.own)):
         said[2:4] = ident, known
+        said[5][FOR] = two.nonce
         two.why = None
         two.receive(said)
         assert not two.open
@@ -176,7 +184,7 @@ def what_was_done_is_not_said_to_run(module: Any) -> None:
         if server.line:
             msg = server.line.popleft()
             if PROOF in msg[5]:
-                assert msg[5].keys() == {DONE, BEGUN, NONCE, PROOF}
+                assert msg[5].keys() == {DONE, BEGUN, NONCE, PROOF, FOR}
                 # The order of the values is what it was.
                 msg[5] = {(3 if name == BEGUN else name): x for name, x in msg[5].items()}
             client.receive(msg)
@@ -201,16 +209,17 @@ def _changes() -> list[Any]:
     for at, bits in ((1, 3), (2, 32), (3, 32), (4, 16)):
         for bit in range(bits):
             number(at, bit)
-    for name, size in ((NONCE, 16), (PROOF, 32)):
+    for name, size in ((NONCE, 16), (FOR, 16), (PROOF, 32)):
         for at in range(size):
             for bit in range(8):
                 feature(name, at, bit)
     values: list[Any] = [None, b"", bytes(32), bytes(16), "text", 0, [], {}]
-    for name in (NONCE, PROOF):
+    for name in (NONCE, PROOF, FOR):
         changes.extend(lambda msg, n=name, v=value: msg[5].__setitem__(n, v) for value in values)
         changes.append(lambda msg, n=name: msg[5].__setitem__(n, msg[5][n][:-1]))
         changes.append(lambda msg, n=name: msg[5].__setitem__(n, msg[5][n] + b"\x08"))
     changes.append(lambda msg: msg[5].pop(PROOF))
+    changes.append(lambda msg: msg[5].pop(FOR))
     changes.append(lambda msg: msg[5].__setitem__(DONE, b"\x01"))
     changes.append(lambda msg: msg[5].__setitem__(99, 1))
     changes.append(lambda msg: msg[5].__setitem__("x", 1))

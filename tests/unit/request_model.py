@@ -16,6 +16,7 @@ from typing import Any
 
 from msgpack import packb, unpackb
 
+from moat.micro.cmd._auth import Auth
 from moat.micro.cmd._request import REFUSED, SESSION
 from moat.micro.cmd._wire import (
     CALL,
@@ -29,6 +30,7 @@ from moat.micro.cmd._wire import (
     ROOM,
 )
 from moat.micro.errors import BusyError
+from tests.unit.key_cases import KEY, nonce
 
 MAX_SERVED = 4
 NOT_RUN, DONE, UNKNOWN = "CallNotRunError", "CallDoneError", "CallUnknownError"
@@ -46,6 +48,7 @@ class Cores:
     ids: int = 255
     calls: int = 95
     recent: int = 64
+    keys: bool = False  # the ends have to prove one
 
 
 def load(small: bool = True, mutant: tuple[str, str, str] | None = None) -> Cores:
@@ -108,6 +111,8 @@ class End:
         self.world = world
         self.side = side
         self.core = world.cores.module.Requests(own, max_served=MAX_SERVED)
+        if world.cores.keys:
+            Auth(KEY, side == 1, nonce).begin(self.core)
         self.line: deque[bytes] = deque()  # what the peer is going to receive
         self.calls: list[Fate] = []
         self.corked = False

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moat.micro.cmd import _auth
-from moat.micro.cmd._auth import NONCE, PROOF, equal, hmac_sha256, proof
+from moat.micro.cmd._auth import FOR, NONCE, PROOF, equal, hmac_sha256, proof
 from moat.micro.cmd._request import REFUSED
 from moat.micro.cmd._wire import HELLO, VERSION
 from tests.unit.key_cases import KEY, End, pair, talk
@@ -61,7 +61,7 @@ def test_story(story: Callable[[Any], None]):
 
 
 FEATURES = st.dictionaries(
-    st.integers(6, 99), st.none() | st.integers(0, 1 << 32) | st.binary() | st.text(), max_size=3
+    st.integers(7, 99), st.none() | st.integers(0, 1 << 32) | st.binary() | st.text(), max_size=3
 )
 ARGS = st.tuples(
     st.booleans(), st.integers(0, (1 << 32) - 1), st.integers(0, (1 << 32) - 1),
@@ -74,8 +74,8 @@ ARGS = st.tuples(
 def test_two_different_hellos_have_different_proofs(one: Any, other: Any):
     def made(args: Any) -> bytes:
         by_server, own, peer, limit, features, mine, yours = args
-        hello = [HELLO, VERSION, own, peer, limit, {**features, NONCE: mine}]
-        return proof(KEY, by_server, hello, yours)
+        features = {**features, NONCE: mine, FOR: yours}
+        return proof(KEY, by_server, [HELLO, VERSION, own, peer, limit, features])
 
     assert made(one) == made(one)
     assert (made(one) == made(other)) == (one == other)
@@ -84,7 +84,7 @@ def test_two_different_hellos_have_different_proofs(one: Any, other: Any):
 def test_the_order_of_the_features_does_not_matter():
     hello = [HELLO, VERSION, 1, 2, 3, {NONCE: b"n", 1: b"x", 9: 1}]
     turned = [*hello[:5], dict(reversed(hello[5].items())) | {PROOF: b"whatever"}]
-    assert proof(KEY, False, hello, b"m") == proof(KEY, False, turned, b"m")
+    assert proof(KEY, False, hello) == proof(KEY, False, turned)
 
 
 def test_another_version_is_refused_ahead_of_keys():
@@ -139,11 +139,13 @@ def test_who_has_no_key_opens_nothing(data: Any):
                 part = data.draw(st.sampled_from([0, 2, 4, 5]))
                 msg[part] = other[part]
                 if data.draw(st.booleans()):
-                    name = data.draw(st.sampled_from([NONCE, PROOF]))
+                    name = data.draw(st.sampled_from([NONCE, PROOF, FOR]))
                     msg[5] = dict(msg[5])
                     if name in other[5]:
                         msg[5][name] = other[5][name]
             msg[3] = _one(data, [None, end.core.own, msg[3]])
+            if data.draw(st.booleans()):
+                msg[5] = {**msg[5], FOR: end.nonce}
         said = len(end.said)
         # Passing on everything between two of them unchanged is not to be prevented.
         if msg[0] == HELLO and PROOF in msg[5] and _is_relayed(msg, end, ends):
@@ -173,7 +175,9 @@ MUTANTS = {
     "no version, no ids": ("hello[1:5]", "hello[4:5]"),
     "no id of the sender": ("hello[1:5]", "[hello[1], hello[3], hello[4]]"),
     "no limit": ("hello[1:5]", "hello[1:4]"),
-    "no nonce of the receiver": ("    said.append(nonce)\n", ""),
+    "no nonce of the receiver": ("and features[FOR] == self._nonce", ""),
+    "the receiver's nonce is not covered": ("if name != PROOF:", "if name not in (PROOF, FOR):"),
+    "the sender's nonce is not covered": ("if name != PROOF:", "if name not in (PROOF, NONCE):"),
     "no features": ("if name != PROOF:", "if False:"),
     "no names of features": ("            said.append(name)\n", ""),
     "no key": ("hmac_sha256(key, packb", 'hmac_sha256(b"", packb'),

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,9 @@ SMALL, REAL = load(), load(small=False)
 
 TestPair = machine(SMALL).TestCase
 TestPair.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+
+TestKeys = machine(replace(load(), keys=True)).TestCase
+TestKeys.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 
 TestRealLimits = machine(REAL).TestCase
 TestRealLimits.settings = settings(max_examples=50, stateful_step_count=50, deadline=None)

@@ -1,8 +1,8 @@
 """The proof that both ends of a link know a key, without I/O. docs/wire.md has the format.
 
-Each end puts a nonce into its hellos, the client also its proof as soon as it has met the
-server; the server adds its own when it has checked that. A hello with a good proof opens the
-session, any other one only tells who is there:
+Each end puts a nonce into its hellos, and that of the peer once it knows it. The client also
+adds its proof then; the server adds its own when it has checked that. A hello with a good proof
+opens the session, any other one only tells who is there:
 
     client                    server
     HELLO nonce        -->
@@ -12,8 +12,8 @@ session, any other one only tells who is there:
 
 So who cannot prove the key gets no proof from a server, which he could try keys on at leisure.
 Both proofs are of different kinds: one end's is of no use to prove anything to it. They cover
-all that the hello says, and the receiver's nonce, another one in each session: neither serves a
-second time, nor for somebody else.
+all that the hello says, the receiver's nonce as well, another one in each session: neither
+serves a second time, nor for somebody else.
 """
 
 from hashlib import sha256
@@ -30,9 +30,10 @@ if _TYPING:
     from collections.abc import Callable
     from typing import Any
 
-# Features, in a hello. Each byte has this bit set: a hello may not contain the byte 3.
+# Features, in a hello. Each byte has the bit NO_3 set: a hello may not contain the byte 3.
 NONCE = 4
 PROOF = 5
+FOR = 6  # the receiver's nonce
 NO_3 = 8
 
 NONCE_BYTES = 16
@@ -65,15 +66,14 @@ def equal(one: bytes, other: bytes) -> bool:
     return differ == 0
 
 
-def proof(key: bytes, by_server: bool, hello: "list[Any]", nonce: bytes) -> bytes:
-    """Return what the sender of a hello proves the key with to the end that has this nonce.
+def proof(key: bytes, by_server: bool, hello: "list[Any]") -> bytes:
+    """Return what the sender of this hello proves the key with.
 
     ValueError, TypeError: the hello is malformed.
     """
     features = hello[5]
     said: "list[Any]" = [LABEL, by_server]
     said.extend(hello[1:5])
-    said.append(nonce)
     for name in sorted(features):
         if name != PROOF:
             if isinstance(features[name], (dict, list)):
@@ -113,13 +113,13 @@ class Auth:
         """Return our hello with what belongs to the key."""
         if self._nonce is None:
             self._nonce = self._draw()
-        features = dict(msg[5])
-        features[NONCE] = self._nonce
-        msg[5] = features
+        told = msg[5]
+        features = msg[5] = {NONCE: self._nonce}
         if self._peer is not None:
-            msg[3], nonce = self._peer
+            msg[3], features[FOR] = self._peer
             if not self._server or self._core.open:
-                features[PROOF] = proof(self._key, self._server, msg, nonce)
+                features.update(told)
+                features[PROOF] = proof(self._key, self._server, msg)
         return msg
 
     def met(self, msg: "list[Any]") -> "tuple[Any, ...] | None":
@@ -141,7 +141,7 @@ class Auth:
         if not isinstance(nonce, bytes) or len(nonce) != NONCE_BYTES or nonce == self._nonce:
             raise ValueError
         peer = ident, nonce
-        knows_us = known == core.own and self._nonce is not None
+        knows_us = known == core.own and FOR in features and features[FOR] == self._nonce
         if PROOF in features and knows_us:
             return self._proved(msg, peer, features[PROOF])
         if knows_us and peer == self._peer:
@@ -155,7 +155,7 @@ class Auth:
 
     def _proved(self, msg, peer, what):
         core = self._core
-        good = proof(self._key, not self._server, msg, self._nonce)
+        good = proof(self._key, not self._server, msg)
         if not isinstance(what, bytes) or not equal(what, good):
             raise self._no("the peer has another key for this link")
         if core.open:
