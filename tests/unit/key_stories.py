@@ -7,8 +7,8 @@ from typing import Any
 
 from msgpack import packb
 
-from moat.micro.cmd._auth import KEY as WANTED
 from moat.micro.cmd._auth import FOR, NO_3, NONCE, PROOF
+from moat.micro.cmd._auth import KEY as WANTED
 from moat.micro.cmd._request import REFUSED, SESSION
 from moat.micro.cmd._wire import BEGUN, BYE, CALL, DONE, HELLO, ID_BITS, VERSION
 from tests.unit.key_cases import KEY, OTHER_KEY, End, nonce, pair, talk
@@ -35,7 +35,7 @@ def the_same_key_opens(module: Any) -> None:
         talk(ends[0], ends[1])
         assert ends[0].open
         assert ends[1].open
-        assert [len(proofs(end)) for end in ends] == [1, 1]
+        assert [len(proofs(end)) for end in ends] == [2, 1]
         assert ends[0].core.peer == ends[1].core.own
         assert ends[1].core.peer == ends[0].core.own
 
@@ -316,6 +316,38 @@ def what_became_of_calls_is_told_by_who_has_the_key(module: Any) -> None:
             ]
 
 
+def what_became_of_calls_is_told_until_it_has_been_heard(module: Any) -> None:
+    """The server opens the session, and the client has left it already."""
+    client, server = pair(module=module)
+    ident, msg = client.core.call(Ours(), ["x"], b"", None)
+    server.receive(msg)
+    server.core.reply(ident, b"")
+    server.reset()
+    ended = client.receive(server.line.popleft())[1]
+    proof = client.line.popleft()
+    client.reset()
+    server.receive(proof)
+    assert server.open
+    client.events.clear()
+    talk(client, server)
+    assert client.open
+    ended += [x for event in client.events for x in event[1]]
+    assert names(ended) == [("ours", "CallDoneError")]
+    assert not server.core.outcomes.told, "that has been heard"
+
+
+def only_who_has_the_key_is_told_of_calls(module: Any) -> None:
+    client, server = pair(module=module)
+    ident, msg = client.core.call(Ours(), ["x"], b"", None)
+    server.receive(msg)
+    server.core.reply(ident, b"")
+    server.reset()
+    server.receive(hello(server))
+    assert len(server.said[-1][5]) == len((NONCE, FOR))
+    talk(client, server)
+    assert DONE in server.said[-1][5]
+
+
 def a_stranger_tells_nothing_of_calls(module: Any) -> None:
     client, server = pair(module=module)
     client.core.call(Ours(), ["x"], b"", None)
@@ -364,6 +396,8 @@ STORIES = [
     each_session_has_new_nonces,
     an_end_that_starts_anew_is_met,
     what_became_of_calls_is_told_by_who_has_the_key,
+    what_became_of_calls_is_told_until_it_has_been_heard,
+    only_who_has_the_key_is_told_of_calls,
     a_stranger_tells_nothing_of_calls,
     strangers_fill_nothing,
     a_hello_has_no_byte_3,

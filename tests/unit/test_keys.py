@@ -192,6 +192,10 @@ MUTANTS = {
         "        # Somebody is there:", "        if True:\n" + _LET_IN + "        #"),
     "a hello fills the queue": ("        core.out.clear()\n", ""),
     "nobody else is let in": ("event = core.lost() if core.open else None", "event = None"),
+    "what is told is forgotten": ("if not self._server:", "if True:"),
+    "what is told is told again": (
+        "            core.forget()\n            return None\n", "            return None\n"),
+    "what is told to anybody": ("features = msg[5] = {", "features = msg[5] = {**told, "),
     "no bye": ("        self._core.bye = [BYE, KEY]\n", ""),
     "the byte 3": ("[b | NO_3 for b in", "[b for b in"),
 }  # fmt: skip

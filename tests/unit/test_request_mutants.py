@@ -37,7 +37,7 @@ MUTANTS = {
     "the memory grows": (
         "_request", '            self._recent[0:1] = b""\n', "            pass\n"),
     "the memory is kept into the next session": (
-        "_request", "        if known and event is not None:\n            self._forget()\n", ""),
+        "_request", "if known and event is not None and self.auth is None:", "if False:"),
     "the same id in the next session": (
         "_request", "            self.own = following(self.own)\n", ""),
     "unsent calls are sent after all": (

@@ -9,7 +9,9 @@ opens the session, any other one only tells who is there:
                        <--    HELLO nonce
     HELLO nonce, proof -->    open
     open               <--    HELLO nonce, proof
+    HELLO nonce, proof -->    it has opened the session
 
+The last one tells the server that the client has heard what became of its calls.
 So who cannot prove the key gets no proof from a server, which he could try keys on at leisure.
 Both proofs are of different kinds: one end's is of no use to prove anything to it. They cover
 all that the hello says, the receiver's nonce as well, another one in each session: neither
@@ -159,13 +161,15 @@ class Auth:
         if not isinstance(what, bytes) or not equal(what, good):
             raise self._no("the peer has another key for this link")
         if core.open:
-            if peer == self._peer:
-                return None
-            raise ValueError
+            if peer != self._peer:
+                raise ValueError
+            core.forget()
+            return None
         self._peer = peer
+        event = core.met(msg)  # it answers
         if not self._server:
-            core.peer = peer[0]  # so it gets no answer
-        return core.met(msg)
+            core.forget()
+        return event
 
     def _no(self, text):
         self._core.bye = [BYE, KEY]

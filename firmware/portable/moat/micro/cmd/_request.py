@@ -190,7 +190,7 @@ class Requests:
         self.served = {}
         return SESSION, ended, [x for x in served.values() if x is not None]
 
-    def _forget(self):
+    def forget(self) -> None:
         """Nobody will ask for the calls of the last session."""
         self._recent = bytearray()
         self._vague = []
@@ -212,7 +212,7 @@ class Requests:
         event = None
         if new or known != self.open:
             if not same(ident, self._who):
-                self._forget()
+                self.forget()
             known = known and not self.open
             event = self._drop()
             if self.outcomes is not None:
@@ -224,8 +224,8 @@ class Requests:
         if new or not known:
             self.out.clear()
             self.out.append(self.hello())
-        if known and event is not None:
-            self._forget()
+        if known and event is not None and self.auth is None:
+            self.forget()
         return event
 
     def _refuse(self, version, ident):
