@@ -385,7 +385,7 @@ def test_table_of_kinds() -> None:
 def test_tables_of_options_and_features() -> None:
     names = ["DEADLINE", "TRACE", "TRACEBACK", "KEEP", "AT"]
     assert table("option") == [(name, NAMES[name]) for name in names]
-    names = ["DONE", "BEGUN", "NONCE", "PROOF"]
+    names = ["DONE", "BEGUN", "NONCE", "PROOF", "FOR"]
     assert table("feature") == [(name, NAMES[name]) for name in names]
 
 
