@@ -10,9 +10,9 @@ from typing import Any
 from msgpack import packb, unpackb
 
 from moat.micro.cmd import _auth
-from moat.micro.cmd._auth import NO_3, NONCE
+from moat.micro.cmd._auth import FOR, NO_3, NONCE, PROOF
 from moat.micro.cmd._request import Requests
-from moat.micro.cmd._wire import HELLO
+from moat.micro.cmd._wire import DONE, HELLO
 from moat.micro.errors import AuthError
 
 KEY, OTHER_KEY = b"the key of this link", b"the key of another one"
@@ -98,3 +98,41 @@ def pair(**kw: Any) -> tuple[End, End]:
     assert client.open
     assert server.open
     return client, server
+
+
+def changes() -> list[Any]:
+    """Functions that change something in a hello."""
+    found: list[Any] = []
+
+    def number(at: int, bit: int) -> None:
+        found.append(lambda msg: msg.__setitem__(at, msg[at] ^ 1 << bit))
+
+    def feature(name: int, at: int, bit: int) -> None:
+        def change(msg: Any) -> None:
+            data = bytearray(msg[5][name])
+            data[at] ^= 1 << bit
+            msg[5][name] = bytes(data)
+
+        found.append(change)
+
+    for at, bits in ((1, 3), (2, 32), (3, 32), (4, 16)):
+        for bit in range(bits):
+            number(at, bit)
+    for name, size in ((NONCE, 16), (FOR, 16), (PROOF, 32)):
+        for at in range(size):
+            for bit in range(8):
+                feature(name, at, bit)
+    values: list[Any] = [None, b"", bytes(32), bytes(16), "text", 0, [], {}]
+    for name in (NONCE, PROOF, FOR):
+        found.extend(lambda msg, n=name, v=value: msg[5].__setitem__(n, v) for value in values)
+        found.append(lambda msg, n=name: msg[5].__setitem__(n, msg[5][n][:-1]))
+        found.append(lambda msg, n=name: msg[5].__setitem__(n, msg[5][n] + b"\x08"))
+    found.append(lambda msg: msg[5].pop(PROOF))
+    found.append(lambda msg: msg[5].pop(FOR))
+    found.append(lambda msg: msg[5].__setitem__(DONE, b"\x01"))
+    found.append(lambda msg: msg[5].__setitem__(99, 1))
+    found.append(lambda msg: msg[5].__setitem__("x", 1))
+    found.append(lambda msg: msg[5].__setitem__(99, {}))
+    found.append(lambda msg: msg.__setitem__(5, []))
+    found.append(lambda msg: msg.__setitem__(5, None))
+    return found

@@ -11,7 +11,7 @@ from moat.micro.cmd._auth import FOR, NO_3, NONCE, PROOF
 from moat.micro.cmd._auth import KEY as WANTED
 from moat.micro.cmd._request import REFUSED, SESSION
 from moat.micro.cmd._wire import BEGUN, BYE, CALL, DONE, HELLO, ID_BITS, VERSION
-from tests.unit.key_cases import KEY, OTHER_KEY, End, nonce, pair, talk
+from tests.unit.key_cases import KEY, OTHER_KEY, End, changes, nonce, pair, talk
 from tests.unit.request_cases import Ours, names
 
 STRANGER = 0x7E6D5C4B | ID_BITS
@@ -156,7 +156,7 @@ def a_server_proves_nothing_first(module: Any) -> None:
 
 def what_was_changed_opens_nothing(module: Any) -> None:
     for is_server in (False, True):
-        for change in _changes():
+        for change in changes():
             victim, other = End(is_server, module=module), End(not is_server, module=module)
             seen = False
             for _ in range(9):
@@ -189,44 +189,6 @@ def what_was_done_is_not_said_to_run(module: Any) -> None:
                 msg[5] = {(3 if name == BEGUN else name): x for name, x in msg[5].items()}
             client.receive(msg)
     assert not client.open
-
-
-def _changes() -> list[Any]:
-    """Functions that change something in a hello."""
-    changes: list[Any] = []
-
-    def number(at: int, bit: int) -> None:
-        changes.append(lambda msg: msg.__setitem__(at, msg[at] ^ 1 << bit))
-
-    def feature(name: int, at: int, bit: int) -> None:
-        def change(msg: Any) -> None:
-            data = bytearray(msg[5][name])
-            data[at] ^= 1 << bit
-            msg[5][name] = bytes(data)
-
-        changes.append(change)
-
-    for at, bits in ((1, 3), (2, 32), (3, 32), (4, 16)):
-        for bit in range(bits):
-            number(at, bit)
-    for name, size in ((NONCE, 16), (FOR, 16), (PROOF, 32)):
-        for at in range(size):
-            for bit in range(8):
-                feature(name, at, bit)
-    values: list[Any] = [None, b"", bytes(32), bytes(16), "text", 0, [], {}]
-    for name in (NONCE, PROOF, FOR):
-        changes.extend(lambda msg, n=name, v=value: msg[5].__setitem__(n, v) for value in values)
-        changes.append(lambda msg, n=name: msg[5].__setitem__(n, msg[5][n][:-1]))
-        changes.append(lambda msg, n=name: msg[5].__setitem__(n, msg[5][n] + b"\x08"))
-    changes.append(lambda msg: msg[5].pop(PROOF))
-    changes.append(lambda msg: msg[5].pop(FOR))
-    changes.append(lambda msg: msg[5].__setitem__(DONE, b"\x01"))
-    changes.append(lambda msg: msg[5].__setitem__(99, 1))
-    changes.append(lambda msg: msg[5].__setitem__("x", 1))
-    changes.append(lambda msg: msg[5].__setitem__(99, {}))
-    changes.append(lambda msg: msg.__setitem__(5, []))
-    changes.append(lambda msg: msg.__setitem__(5, None))
-    return changes
 
 
 def nothing_is_answered_before_the_proof(module: Any) -> None:
