@@ -1,6 +1,7 @@
 """Keys: two CmdMsg on a line, and link apps; who has none gets nowhere."""
 
-from _commands import App, Raw, end, recv_all, tree
+from _commands import App, Raw, end, outcome, recv_all, tree
+from _flaky import FarEnd, Flaky
 from _helpers import raises
 from _memory import pair
 from _net import socket_path, until
@@ -10,13 +11,21 @@ from moat.micro import rt
 from moat.micro.app.link import ClientLink
 from moat.micro.app.server import LinkServer
 from moat.micro.cmd import auth as keys
-from moat.micro.cmd._auth import NO_3, NONCE, PROOF, hmac_sha256
+from moat.micro.cmd._auth import FOR, NO_3, NONCE, PROOF, hmac_sha256
 from moat.micro.cmd._wire import BYE, CALL, HELLO, VERSION
 from moat.micro.cmd.auth import auth, mixed, nonce, secret
 from moat.micro.cmd.msg import CmdMsg
-from moat.micro.errors import AuthError, CallNotRunError, LinkLost, NotPermittedError
+from moat.micro.errors import (
+    AuthError,
+    CallNotRunError,
+    CallUnknownError,
+    LinkLost,
+    NotPermittedError,
+)
 from moat.micro.net.unix import UnixLink
 from moat.micro.proto.msgpack import MsgpackMsgBuf
+from moat.micro.proto.reconnect import ReconnectBuf
+from moat.micro.proto.reliable import ReliableMsg
 from moat.micro.stacks import ConfigError
 
 KEY, OTHER = "the key of this link", "the key of another one"
@@ -163,7 +172,8 @@ async def test_nothing_is_answered_to_who_has_not_proved_the_key():
                 await raw.send(*call)
                 await raw.send(HELLO, VERSION, raw.own, None, 4096, {NONCE: nonce()})
                 await raw.send(*call)
-                await raw.send(HELLO, VERSION, raw.own, cmd.core.own, 4096, {NONCE: nonce()})
+                features = {NONCE: nonce(), FOR: cmd._auth._nonce}
+                await raw.send(HELLO, VERSION, raw.own, cmd.core.own, 4096, features)
                 await raw.send(*call)
                 await raw.send(HELLO, VERSION, raw.own, cmd.core.own, 4096, {})
                 await raw.send(*call)
@@ -320,7 +330,64 @@ async def test_a_server_with_a_bad_key_says_so_without_it():
 
 async def test_one_of_two_clients_can_be_the_server():
     a, b = pair()
-    far = ClientLink({"link": b, "key": KEY, "role": "server", "reconnect": False})
-    near = ClientLink({"link": a, "key": KEY, "reconnect": False})
-    one, two = far._terms._auth(), near._terms._auth()
-    assert (one._server, two._server) == (True, False)
+    far = client(a, key=KEY, role="server", reconnect=False)
+    async with far, client(b, key=KEY, reconnect=False) as near:
+        await ready(near)
+        await ready(far)
+        assert await call(near, ["down", "app", "add"], 1) == 3
+        assert await call(far, ["down", "app", "add"], 1) == 3
+
+
+# ---- a cable that is unplugged
+
+
+def stacks():
+    """Return two stacks over a cable without a reliable layer, and over one with it."""
+    for layer in (lambda buf: buf, ReliableMsg):
+        cable = Flaky()
+        near = MsgpackMsgBuf(ReconnectBuf(cable, base_ms=1, max_ms=5))
+        far = MsgpackMsgBuf(ReconnectBuf(FarEnd(cable), base_ms=1, max_ms=5))
+        yield cable, layer(near), layer(far)
+
+
+async def test_the_key_is_proved_again_when_the_link_was_replaced():
+    for cable, one, two in stacks():
+        app = App()
+        near, far = CmdMsg(one, auth=auth(KEY)), CmdMsg(two, tree(app), auth=auth(KEY, True))
+        async with near, far:
+            await near.ready()
+            assert await near.call(["app", "add"], 1) == 3
+            for n in range(1, 4):
+                before = near._auth._nonce
+                log = []
+                async with rt.TaskGroup() as tasks:
+                    tasks.start_soon(outcome, log, near, ["app", "wait"])
+                    await until(lambda app=app, n=n: app.log.count("started") == n)
+                    cable.cut()
+                    if isinstance(one, ReliableMsg):
+                        await near.call(["app", "add"], 1)  # nothing was lost
+                        tasks.cancel()
+                if not isinstance(one, ReliableMsg):
+                    assert isinstance(log[0], CallUnknownError)
+                    await near.ready()
+                    assert near._auth._nonce != before
+                assert await near.call(["app", "add"], 1) == 3
+            await until(lambda app=app: app.log.count("waited") == 3)
+
+
+async def test_a_cable_that_is_plugged_in_elsewhere_finds_another_key():
+    cable = Flaky()
+    near = CmdMsg(MsgpackMsgBuf(ReconnectBuf(cable, base_ms=1)), auth=auth(KEY))
+    async with near:
+        await until(lambda: cable.peer is not None)
+        async with end(FarEnd(cable), tree(), auth=auth(KEY, True)):
+            await near.ready()
+        old = cable.peer
+        cable.cut()
+        await until(lambda: cable.peer is not old)
+        async with end(FarEnd(cable), tree(), auth=auth(OTHER, True)) as far:
+            with raises(AuthError):
+                await far.ready()
+        await near.closed()
+        with raises(AuthError):
+            await near.call(["app", "add"], 1)

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from msgpack import packb, unpackb
 
-from moat.micro.cmd._auth import NO_3, NONCE, PROOF
+from moat.micro.cmd._auth import FOR, NO_3, NONCE, PROOF
 from moat.micro.cmd._wire import BYE, CALL, DONE, HELLO, VERSION
 from moat.micro.cmd.auth import nonce
 from moat.micro.device import Device, connect
@@ -323,7 +323,12 @@ async def test_an_attacker_who_answers_calls_nothing(served: Served):
                     recorded[2] = OWN
                 await raw.send([HELLO, VERSION, recorded[2], None, 4096, recorded[5]])
                 await raw.send([*recorded[:3], first[2], *recorded[4:]])
-                await raw.write(CALLS)
+                features = {**recorded[5], FOR: first[5][NONCE]}
+                try:
+                    await raw.send([*recorded[:3], first[2], recorded[4], features])
+                    await raw.write(CALLS)
+                except LinkLost:
+                    pass  # the device has hung up
                 assert is_harmless(await said(raw))
     assert await served.dev.counts.more() == 1
 
@@ -359,7 +364,8 @@ async def test_a_false_server_learns_nothing_for_the_true_one(served: Served):
             heard.extend(raw.messages)
             proof = heard[-1]
             # Its own proof, and that of the host again.
-            await raw.write(hello(proof[2], features={PROOF: proof[5][PROOF]}))
+            features = {PROOF: proof[5][PROOF], FOR: proof[5][NONCE]}
+            await raw.write(hello(proof[2], features=features))
             await anyio.sleep(10)
 
     async with NetServer(serve, "127.0.0.1") as server:
