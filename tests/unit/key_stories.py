@@ -298,6 +298,34 @@ def what_became_of_calls_is_told_until_it_has_been_heard(module: Any) -> None:
     assert not server.core.outcomes.told, "that has been heard"
 
 
+def what_is_out_of_date_is_not_told(module: Any) -> None:
+    """The client had the session, though the server has heard nothing in it."""
+    client, server = pair(module=module)
+    ident, msg = client.core.call(Ours(), ["x"], b"", None)
+    server.receive(msg)
+    server.core.reply(ident, b"")
+    client.reset()
+    for _ in range(9):
+        if client.open:
+            break
+        if client.line:
+            server.receive(client.line.popleft())
+        if server.line:
+            client.receive(server.line.popleft())
+    assert client.open
+    assert server.core.outcomes.told
+    client.core.last = ident - 1  # the same id again
+    client.core.call(Ours("lost"), ["x"], b"", None)
+    client.events.clear()
+    ended = client.core.lost()[1]
+    client.line.clear()
+    client.core.out.append(client.core.hello())
+    client.flush()
+    talk(client, server)
+    ended += [x for event in client.events for x in event[1]]
+    assert names(ended) == [("lost", "CallNotRunError")]
+
+
 def only_who_has_the_key_is_told_of_calls(module: Any) -> None:
     client, server = pair(module=module)
     ident, msg = client.core.call(Ours(), ["x"], b"", None)
@@ -359,6 +387,7 @@ STORIES = [
     an_end_that_starts_anew_is_met,
     what_became_of_calls_is_told_by_who_has_the_key,
     what_became_of_calls_is_told_until_it_has_been_heard,
+    what_is_out_of_date_is_not_told,
     only_who_has_the_key_is_told_of_calls,
     a_stranger_tells_nothing_of_calls,
     strangers_fill_nothing,

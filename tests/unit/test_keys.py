@@ -193,6 +193,7 @@ MUTANTS = {
     "a hello fills the queue": ("        core.out.clear()\n", ""),
     "nobody else is let in": ("event = core.lost() if core.open else None", "event = None"),
     "what is told is forgotten": ("if not self._server:", "if True:"),
+    "what is out of date is told": ("and before[0] != peer[0]", "and False"),
     "what is told is told again": (
         "            core.forget()\n            return None\n", "            return None\n"),
     "what is told to anybody": ("features = msg[5] = {", "features = msg[5] = {**told, "),

@@ -93,8 +93,9 @@ class Terms:
     def cmd(self, stack: "Any", keeper: "Any", more: "tuple[Any, ...]") -> CmdMsg:
         """Return the CmdMsg of a peer; `more` items lead to it from the app of `keeper`."""
         tree = keeper.tree
-        kw = {"path": _way(tree, keeper) + list(more), "name": self._name or tree.device}
-        return CmdMsg(stack, self.root(tree), None, self._max_served, auth=self._auth(), **kw)
+        way = _way(tree, keeper) + list(more)
+        kw = {"path": way, "name": self._name or tree.device, "auth": self._auth()}
+        return CmdMsg(stack, self.root(tree), None, self._max_served, **kw)
 
     def _auth(self):
         if self._key is None:

@@ -104,6 +104,7 @@ class Auth:
         """Belong to this core, which has said nothing yet."""
         self._core = core
         core.auth = self
+        self._before: "Any" = None  # id of the last client, what it was told before its session
         self.renew()
 
     def renew(self) -> None:
@@ -166,6 +167,12 @@ class Auth:
             core.forget()
             return None
         self._peer = peer
+        before, outcomes = self._before, core.outcomes
+        if outcomes is not None:
+            # Its next id says that it had the session, so it has heard what was told before that.
+            if before is not None and before[1] is outcomes.told and before[0] != peer[0]:
+                core.forget()
+            self._before = peer[0], outcomes.told
         event = core.met(msg)  # it answers
         if not self._server:
             core.forget()
