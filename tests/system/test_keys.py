@@ -24,9 +24,9 @@ from moat.micro.proto.stack import BaseBuf
 from moat.micro.sync import connect_sync
 from moat.micro.testing.console import Console
 from tests.system.raw import OWN, Raw, call, message
+from tests.system.row import connected, device
 from tests.system.support import probe, write_files
 from tests.system.test_command_line import command, moat_sat
-from tests.system.row import connected, device
 from tests.system.test_links import free_port
 
 KEY, OTHER = "the key of this device", "the key of another one"
