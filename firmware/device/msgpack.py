@@ -168,15 +168,15 @@ def unpackb(packed, ext_hook=ExtType, object_hook=None, raw=False, strict_map_ke
                 continue
             if object_hook and (c < 0x90 or c > 0xDD):
                 v = object_hook(v)
-        elif c < 0xC0 or (c == 0xC4 and i < end):
+        elif c < 0xC0 or (c < 0xC6 and c > 0xC3 and i + 1 < end):
             n = c & 31
-            if c == 0xC4:
-                n = packed[i]
-                i += 1
+            if c > 0xBF:
+                n = packed[i] if c == 0xC4 else packed[i] << 8 | packed[i + 1]
+                i += 1 + (c & 1)
             n += i
             if n > end:
                 break
-            v = _bytes(packed[i:n]) if raw or c == 0xC4 else _str(packed[i:n], "utf-8")
+            v = _bytes(packed[i:n]) if raw or c > 0xBF else _str(packed[i:n], "utf-8")
             i = n
         elif c > 0xDF or (c < 0xC4 and c != 0xC1):
             v = c - 256 if c > 0xDF else _CONSTANTS[c & 3]

@@ -15,7 +15,7 @@ _GAP_MS = const(250)
 # Calls of the host at a time, bytes of a stream on their way to us, bytes that are read at once.
 _limits = (16, 4096, 256)
 if sys.platform in ("linux", "darwin"):
-    _limits = (90, 65536, 16384)
+    _limits = (90, 65536, 12288)
 
 _guard = _codec = _port = None
 

@@ -119,7 +119,9 @@ class Served:
             self.end(["CancelledError", "the command was cancelled"])
         if reply is None:
             return
-        if cmd.core.served or cmd.sending:  # others reply soon, too: all of it in one piece
+        # Others reply soon, too: some in one piece, not all, so that their callers go on.
+        core = cmd.core
+        if cmd.sending or (core.served and len(core.out) < max(3, len(core.served))):
             cmd.post(reply)
         else:
             try:

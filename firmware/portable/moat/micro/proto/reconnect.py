@@ -43,6 +43,8 @@ class ReconnectBuf(StackedBuf):
     #: "opening"; "up"; "down", after a break or a failed attempt, with the error; "lost", after
     #: giving up, with the last error; "closed", before entering and after leaving.
     state = "closed"
+    #: True while there is a link. No property: a class with one makes stores slow.
+    connected = False
 
     def __init__(
         self,
@@ -58,11 +60,6 @@ class ReconnectBuf(StackedBuf):
         self._on_state = on_state
         self._backoff = Backoff(**backoff)
         self.changed = rt.Event()  # wakes its waiters when `state` changes
-
-    @property
-    def connected(self) -> bool:
-        """True while there is a link."""
-        return self.s is not None
 
     @rt.asynccontextmanager
     async def _ctx(self):
@@ -155,7 +152,7 @@ class ReconnectBuf(StackedBuf):
 
     def _up(self, s):
         self._since = rt.ticks_ms()
-        self._was_up = True
+        self._was_up = self.connected = True
         self._break.clear()
         self.s = s
         self._set("up", None)
@@ -165,6 +162,7 @@ class ReconnectBuf(StackedBuf):
         if self.s is None:
             return
         self.s = None
+        self.connected = False
         self._cause = exc
         self._was_cut = True
         now = rt.ticks_ms()
