@@ -7,7 +7,7 @@ from _memory import pair
 from moat.micro import rt
 from moat.micro.cmd._wire import BYE, CALL, HELLO, ID_BITS, REPLY, VERSION
 from moat.micro.cmd.tree import BaseCmd, Dispatch
-from moat.micro.errors import InUseError, LinkLost, LostCallError, ProtocolError
+from moat.micro.errors import CallNotRunError, InUseError, LinkLost, LostCallError, ProtocolError
 
 ADD = ["app", "add"]
 WAIT = ["app", "wait"]
@@ -42,7 +42,7 @@ async def start_one_by_one(first, second, buf):
         await settle()
         buf.inp.data[:] = b""  # there was nobody who could have heard it
         assert not ready
-        with raises(LinkLost):
+        with raises(CallNotRunError):
             await first.call(ADD, 1)
         async with second:
             await second.ready()

@@ -29,7 +29,7 @@ from moat.micro.cmd._wire import (
     TRACEBACK,
     VERSION,
 )
-from moat.micro.errors import LinkLost
+from moat.micro.errors import CallNotRunError
 from tests.unit.request_cases import OTHER, PEER, called, calling, names, opened, received, state
 
 anything = st.recursive(
@@ -273,5 +273,5 @@ def test_without_a_session_nothing_is_accepted_but_a_hello_is_sent():
         assert core.receive([CALL, 1, ["x"]]) is None
     assert core.out == [core.hello()]
     assert core.skipped == 3
-    with pytest.raises(LinkLost, match="no session"):
+    with pytest.raises(CallNotRunError, match="no session"):
         calling(core)

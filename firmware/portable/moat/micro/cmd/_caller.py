@@ -5,7 +5,6 @@ from moat.micro.cmd._checks import natural, value
 from moat.micro.cmd._options import end_options, weight
 from moat.micro.cmd._wire import CALL, CANCEL, CREDIT, ERROR, FED, FEED, ITEM, ROOM
 from moat.micro.const import const
-from moat.micro.errors import LinkLost
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -37,13 +36,13 @@ class Caller:
         None as `call`: it runs without a reply, its id is 0. The core sets `call.order`.
 
         Raises:
-            LinkLost: there is no session.
+            CallNotRunError: there is no session.
             MessageTooLongError: the peer would not take it. Nothing has changed.
             BusyError: too many calls are under way, or the line is slow and nobody waits for it.
         """
         core = self._core
         if not core.open:
-            raise LinkLost("no session with the peer")
+            raise errors.CallNotRunError("there is no session with the peer")
         n = len(data)
         if options:
             n += weight(options)

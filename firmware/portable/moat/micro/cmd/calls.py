@@ -43,7 +43,7 @@ class Calls:
         Raises:
             NotFoundError, ArgumentError, BusyError, CallNotRunError: it was not run.
             CallDoneError, CallUnknownError: the session was lost, and this is known of it.
-            LinkLost: there is no session, it was not run.
+            LinkLost: the link has ended for good, it was not run.
             RemoteError: what the command raised, if its type is not known here. Else that.
         """
         if call is None:
