@@ -345,3 +345,28 @@ async def test_malformed_values_are_errors_for_the_reader():
         assert await raw.expect(CANCEL) == [CANCEL, ident]
         await raw.send(REPLY, ident)
         await idle(cmd)
+
+
+class Fast(BaseCmd):
+    """Sends as fast as it goes, and notes how much waits for the line."""
+
+    def __init__(self):
+        self.queued = []
+
+    async def stream_run(self, st, n, size):
+        value = bytes(size)
+        for _ in range(n):
+            await st.send(value)
+            self.queued.append(len(st._cmd.core.out))
+
+
+async def test_values_are_sent_ahead_of_the_line_but_not_far():
+    app = Fast()
+    async with linked(Dispatch({"app": app}), window=1 << 15) as (near, _):
+        for size, least, most in ((1, 2, 32), (4000, 1, 2)):
+            app.queued = []
+            async with near.stream(["app", "run"], 200, size) as st:
+                async for _value in st:
+                    pass
+            assert least <= max(app.queued) <= most
+            near.notify(["app", "dir_"])

@@ -18,6 +18,7 @@ _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
 
+_QUEUED = const(32)  # messages; calls without a reply are refused at twice as many
 _MESSAGE = const(64)  # bytes of memory that a queued value takes besides its own
 
 
@@ -153,13 +154,18 @@ class Stream:
                 return
             if self._credit <= 0:
                 await self._wait()
-            elif self._ahead > self._cmd.window >> 2 and self._cmd.core.out:
+            elif self._is_far_ahead():
                 await self._cmd.sent()  # the line is slower than we are
                 self._ahead = 0
             else:
                 self._post(data, 0)
                 return
         raise LinkLost("nobody listens to this stream any more")
+
+    def _is_far_ahead(self):
+        """Whether enough of what is to be sent waits for the line."""
+        n = len(self._cmd.core.out)
+        return n and (n >= _QUEUED or self._ahead > self._cmd.window >> 2)
 
     def _put_by(self, data):
         """Keep a value; at most a window of bytes, since the peer has chosen `keep`."""
