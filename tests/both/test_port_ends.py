@@ -17,6 +17,7 @@ from moat.micro.errors import (
     LinkReset,
     MessageTooLongError,
 )
+from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.stacks import ConfigError
 
 # ---- readers
@@ -112,6 +113,28 @@ async def test_a_line_that_comes_back_is_a_reset_and_goes_on():
             assert await near.call(["p", "rd"]) == b"two"
             await near.call(["p", "wr"], b"three")
             assert await rd(b) == b"three"
+
+
+async def test_a_message_for_which_there_is_no_memory_is_told():
+    a, b = pair()
+    root = build({"apps": {"p": "moat.micro.app.port:PortCmd"}, "p": {"link": a}})
+    async with linked(root) as (near, _), root, MsgpackMsgBuf(b) as far:
+        await near.call(["p", "w"], "it is open")
+        codec = root.child("p")._s
+        decode = codec._decode
+        errors = [MemoryError()]
+
+        def starved(data):
+            if errors:
+                raise errors.pop()
+            return decode(data)
+
+        codec._decode = starved
+        await far.send("lost")
+        with raises(LinkReset):
+            await near.call(["p", "r"])
+        await far.send("more")
+        assert await near.call(["p", "r"]) == "more"
 
 
 async def test_stopping_the_app_ends_those_who_wait():

@@ -40,6 +40,16 @@ async def main():
     await asyncio.Event().wait()
 """
 
+# Leaves 40 KB of the heap.
+FILL = """
+import gc
+kept = []
+gc.collect()
+for size in (10000, 1000, 100):
+    while gc.mem_free() > 40000 + size:
+        kept.append(bytearray(size - 48))
+"""
+
 # A main.py that ends the process when a host runs the program above.
 ENDS = """
 import asyncio, sys
@@ -160,6 +170,18 @@ async def test_bad_input_costs_no_memory(raw: Raw) -> None:
     before = await free()
     await misbehave(200)
     assert await free() > before - 2048  # buffers come and go; 16 bytes each would be more
+
+
+async def test_a_message_that_does_not_fit_into_memory_ends_its_session(raw: Raw) -> None:
+    await ping(raw)
+    await raw.call(1, ["sys", "exec"], FILL)
+    await raw.reply(1)
+    raw.messages.clear()
+    await raw.send([CALL, 9, [[]] * 4000])  # a byte each here, 32 or more there
+    with anyio.fail_after(10):
+        await raw.receive(HELLO, VERSION)
+        await raw.hello()
+    await ping(raw)
 
 
 async def test_another_version_is_refused_and_the_next_host_welcome(raw: Raw) -> None:

@@ -91,6 +91,8 @@ class PortCmd(BaseCmd):
                 item = await get(s)
             except LinkReset as exc:
                 item = exc
+            except MemoryError:
+                item = LinkReset("what has arrived was too much for the memory")
             except (EOFError, LinkError) as exc:
                 self._ended = exc
                 self._changed.set()

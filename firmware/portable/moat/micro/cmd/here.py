@@ -59,7 +59,9 @@ async def run_more(served: "Any", command: "Any") -> "tuple[Any, Any]":
 
 
 def error_of(served: "Any", exc: Exception) -> "list[Any] | None":
-    """End the call with an error; returns the message, None: no reply was asked for."""
+    """End the call with an error; returns the message. None: it has ended, or gets no reply."""
+    if not served.cmd.is_running(served):
+        return None
     options = None
     if served.options and served.options.get(TRACEBACK):
         options = {TRACEBACK: traceback_of(exc)[-served.cmd.core.peer_limit // 2 :]}

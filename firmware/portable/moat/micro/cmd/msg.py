@@ -22,6 +22,7 @@ if _TYPING:
 
 _CALLS = const(("call", "notify", "pass_on", "request", "start", "stop", "stream", "stream_with"))
 _TOGETHER = const(16)  # messages
+_STARVED_MS = const(50)  # somebody may free some memory meanwhile
 
 
 def _nothing():
@@ -223,6 +224,8 @@ class CmdMsg(Base):
                     await self._flush()
             except LinkReset:
                 pass  # the reader sees the same, and says hello
+            except MemoryError:
+                await self.anew()
             except (LinkError, EOFError):
                 return  # the reader sees the same, and says so
 
@@ -235,21 +238,29 @@ class CmdMsg(Base):
             while True:
                 try:
                     msg = await self.s.recv()
-                except LinkReset:
-                    self._session(core.lost())
-                    core.out.append(core.hello())
-                else:
                     while msg is not NOTHING:
                         event = core.receive(msg)
                         if event is not None:
                             self._event(event)
                         msg = more()
+                except (LinkReset, MemoryError):
+                    await self.anew()
                 if core.out:
                     self._wake.set()
         except EOFError:
             self._end(LinkLost("the peer has closed the link"))
         except LinkError as exc:
             self._end(exc)
+
+    async def anew(self) -> None:
+        """Begin another session: messages were lost, on the line or for want of memory."""
+        while not self._ended:
+            try:
+                self._session(self.core.lost())
+                self.post(self.core.hello())
+                break
+            except MemoryError:
+                await rt.sleep_ms(_STARVED_MS)
 
     def _event(self, event):
         kind, what = event[0], event[1]

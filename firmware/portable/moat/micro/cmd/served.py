@@ -95,39 +95,40 @@ class Served:
         cmd = self.cmd
         reply = options = None
         try:
-            command = cmd.root.find(msg[2], self.stream is not None)
-            if isinstance(command, tuple):  # a link that has just been loaded
-                from moat.micro.cmd.relay import take_over
-
-                take_over(self, msg, command)
-                return
-            if self.options is None and self.stream is None:
-                result = await self._command(command, msg)
-            else:
-                from moat.micro.cmd.here import run_more
-
-                result, options = await run_more(self, self._command(command, msg))
-            data = b"" if result is None else packb(result)
-            if cmd.is_running(self):
-                reply = cmd.core.reply(self.ident, data, options)
-        except Exception as exc:  # the root of a task: any error goes to the caller
-            from moat.micro.cmd.here import error_of
-
-            if cmd.is_running(self):
-                reply = error_of(self, exc)
-        finally:  # cancelled, by the caller or not
-            self.end(["CancelledError", "the command was cancelled"])
-        if reply is None:
-            return
-        # Others reply soon, too: some in one piece, not all, so that their callers go on.
-        core = cmd.core
-        if cmd.sending or (core.served and len(core.out) < max(3, len(core.served))):
-            cmd.post(reply)
-        else:
             try:
+                command = cmd.root.find(msg[2], self.stream is not None)
+                if isinstance(command, tuple):  # a link that has just been loaded
+                    from moat.micro.cmd.relay import take_over
+
+                    take_over(self, msg, command)
+                    return
+                if self.options is None and self.stream is None:
+                    result = await self._command(command, msg)
+                else:
+                    from moat.micro.cmd.here import run_more
+
+                    result, options = await run_more(self, self._command(command, msg))
+                data = b"" if result is None else packb(result)
+                if cmd.is_running(self):
+                    reply = cmd.core.reply(self.ident, data, options)
+            except Exception as exc:  # the root of a task: any error goes to the caller
+                from moat.micro.cmd.here import error_of
+
+                reply = error_of(self, exc)
+            finally:  # cancelled, by the caller or not
+                self.end(["CancelledError", "the command was cancelled"])
+            if reply is None:
+                return
+            # Others reply soon, too: some in one piece, not all, so that their callers go on.
+            core = cmd.core
+            if cmd.sending or (core.served and len(core.out) < max(3, len(core.served))):
+                cmd.post(reply)
+            else:
                 await cmd.send(reply)
-            except (LinkError, EOFError):
-                pass  # the reader sees the same, and ends the session
+        except MemoryError:  # nobody knows what has been lost
+            await cmd.anew()
+        except (LinkError, EOFError):
+            pass  # the reader sees the same, and ends the session
 
     def _command(self, command, msg):
         data = msg[3] if len(msg) > 3 else b""

@@ -65,7 +65,7 @@ class Framed(Stacked):
         """Wait for the next message and return it.
 
         EOFError: the stream has ended. LinkReset: see proto.stack. InUseError: another
-        task is waiting here.
+        task is waiting here. MemoryError: what has arrived so far is lost; read on.
         """
         if self._reading:
             raise InUseError("somebody reads messages already")
@@ -83,7 +83,7 @@ class Framed(Stacked):
                             msg = await self._rest()
                 if msg is not NOTHING:
                     return msg
-        except LinkReset:
+        except (LinkReset, MemoryError):  # nobody knows what of it the decoder has
             self._decoder.reset()
             raise
         except (EOFError, LinkError):

@@ -230,7 +230,7 @@ class ReliableMsg(StackedMsg):
         while lost is None:
             try:
                 frame = await self.s.recv()
-            except LinkReset:
+            except (LinkReset, MemoryError):
                 core.link_reset(self._now())
             except EOFError:
                 lost = LinkLost("the link has ended, without a farewell of the peer")
@@ -267,7 +267,7 @@ class ReliableMsg(StackedMsg):
         core = self._core
         try:
             await self.s.send(frame)
-        except LinkReset:
+        except (LinkReset, MemoryError):
             core.link_reset(self._now())
         except (LinkError, EOFError) as exc:
             if isinstance(exc, EOFError):
