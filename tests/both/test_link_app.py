@@ -275,6 +275,8 @@ def test_what_makes_no_sense_is_refused():
         (ClientLink, {}, "link"),
         (ClientLink, {"link": link, "rights": "app"}, "rights"),
         (ClientLink, {"link": link, "rights": [1]}, "rights"),
+        (ClientLink, {"link": link, "rights": [None]}, "rights"),
+        (LinkServer, {"link": tcp, "rights": [[]]}, "rights"),
         (ClientLink, {"link": link, "rights": ["a..b"]}, "rights"),
         (ClientLink, {"link": link, "framings": 1}, "framings"),
         (ClientLink, {"link": tcp}, "host"),

@@ -81,6 +81,21 @@ async def test_it_does_not_learn_what_exists():
         )  # fmt: skip
 
 
+async def test_it_causes_no_import():
+    looked = []
+
+    class Door(BaseCmd):
+        def child(self, name):
+            looked.append(name)
+
+    root = Dispatch({"d": Door(), "e": "no_such_module:App", "sys": Sys()})
+    async with guarded(root=root) as near:
+        await refused(near, ["d", "x"], ["d", "sys", "ping"], "dx", ["e", "x"], "ex")
+    async with guarded(("d.x.y", "e.ping"), root=root) as near:
+        await refused(near, ["d", "xx", "y"], "dxx", "dx", ["e"], "epin", "e")
+    assert looked == []
+
+
 async def test_letters_are_resolved_first():
     ran.clear()
     async with guarded() as near:
@@ -145,6 +160,18 @@ async def test_rights_go_through_links():
             await near.request(Call(), path, (["app", "add"],), None, options(trace=True))
 
 
+async def test_a_link_may_be_the_root():
+    one, two = Hop("one"), Hop("two")
+    async with joined(one, two):
+        for allow in (("",), ("app.add",)):
+            async with guarded(allow, "next", one.root) as near:
+                assert await near.call(["app", "add"], 1) == 3
+        async with guarded(("app.add",), "next", one.root) as near:
+            await refused(near, ["app", "echo"], ["sys", "ping"], "aadd", "add")
+        async with guarded(("",), "next.app", one.root) as near:
+            await refused(near, ["add"], ["app", "add"])
+
+
 async def test_what_was_refused_ends():
     async with guarded() as near, rt.TaskGroup() as tg:
         log = []
@@ -156,6 +183,6 @@ async def test_what_was_refused_ends():
 
 
 async def test_an_entry_that_is_no_path_is_an_error():
-    for allow in (("a..b",), ('a"',), (".",)):
-        with raises(ValueError):
+    for allow in (("a..b",), ('a"',), (".",), (None,), ([],), (0,), (b"",), ({},)):
+        with raises(ValueError, TypeError):
             Rights(tree(), allow)

@@ -25,7 +25,7 @@ class Rights:
         base: the dotted path of the node that the link has as its root; empty: that of the tree.
 
     Raises:
-        ValueError: one of them is no dotted path.
+        ValueError, TypeError: one of them is no dotted path.
     """
 
     def __init__(self, root: "Any", allow: "Any" = LEAST, base: str = "") -> None:
@@ -42,6 +42,8 @@ class Rights:
         NotFoundError: it leads nowhere, behind a node that is allowed. NotReadyError,
         CallNotRunError: there is nothing at the moment, behind such a node.
         """
+        if not self._may_be(path):
+            raise _refused(path)
         try:
             items, link, n, found = self._resolve(path, streaming)
         except CallError as exc:
@@ -52,12 +54,26 @@ class Rights:
             raise _refused(path)
         return found if link is None else (link.link(), n)
 
+    def _may_be(self, path):
+        """Whether this can turn out to be allowed; else not even an import shall be caused by it."""
+        if not isinstance(path, str):
+            return self._allowed(path) is not None
+        for allowed in self._allow:
+            n = len(allowed)
+            # Letters lead on; the rest may be a name.
+            if list(path[:n]) == allowed or allowed == list(path[: n - 1]) + [path[n - 1 :]]:
+                return True
+        return False
+
     def _resolve(self, path, streaming):
         """The items that the path is resolved to, and what Dispatch.walk returns."""
         top = self._node(self._base)
         if top is None:
             raise NotFoundError("there is nothing here")
-        link, n, found = self._root.walk(path, streaming, top)
+        if top.link is None:
+            link, n, found = self._root.walk(path, streaming, top)
+        else:
+            link, n, found = top, 0, None
         if not isinstance(path, str):
             items = path
         else:
@@ -68,7 +84,7 @@ class Rights:
         """The node at these items, or None."""
         node = self._root
         for name in items:
-            node = None if node is None else node.child(name)
+            node = None if node is None or node.link is not None else node.child(name)
         return node
 
     def _allowed(self, items):
@@ -87,6 +103,8 @@ class Rights:
 
 
 def _items(path):
+    if not isinstance(path, str):
+        raise TypeError("%r is none" % (path,))
     return P(path).items if path else []
 
 
