@@ -4,7 +4,7 @@ from _commands import App, linked
 from _helpers import raises
 
 from moat.micro.cmd.tree import DirCmd, Dispatch
-from moat.micro.errors import NotFoundError
+from moat.micro.errors import ArgumentError, NotFoundError
 
 
 async def test_the_letters_of_a_string_lead_from_level_to_level():
@@ -35,3 +35,21 @@ async def test_near_matches_come_first():
         with raises(NotFoundError) as info:
             await near.call(["app", "wai7"])
         assert "there is: wait, " in str(info.exc), str(info.exc)
+
+
+async def test_names_of_any_length():
+    async with linked() as (near, _):
+        for n in (1, 60, 255, 256, 900):
+            name = "n" * n
+            for path in (name, [name], ["app", name], [name, "x"]):
+                with raises(NotFoundError):
+                    await near.call(path)
+            with raises(ArgumentError):
+                await near.request(None, ["app", "add"], (1,), {name: 2})
+
+
+async def test_names_of_arguments_may_be_anything_where_a_command_takes_any():
+    async with linked() as (near, _):
+        for n in range(5):
+            kw = {"never heard of %d" % n: n, "b": 2}
+            assert await near.request(None, ["app", "echo"], (), kw) == [[], kw]

@@ -172,6 +172,26 @@ async def test_bad_input_costs_no_memory(raw: Raw) -> None:
     assert await free() > before - 2048  # buffers come and go; 16 bytes each would be more
 
 
+async def test_names_that_nothing_has_cost_no_memory(raw: Raw) -> None:
+    async def free() -> int:
+        await raw.call(1, ["sys", "info"])
+        return (await raw.reply(1))["mem_free"]
+
+    async def ask(n: int) -> None:
+        name = f"{n:03}" + "x" * 200
+        await refused(raw, [["sys", name]], NotFoundError)
+        await refused(raw, [name], NotFoundError)
+        await refused(raw, [["sys", "ping"], packb({name: 1})], ArgumentError)
+        await refused(raw, [["sys", "ping"], packb({name[:20]: 1})], ArgumentError)
+
+    for n in range(20):  # a few short names of arguments may be kept
+        await ask(n)
+    before = await free()
+    for n in range(20, 40):
+        await ask(n)
+    assert await free() > before - 2048
+
+
 async def test_a_message_that_does_not_fit_into_memory_ends_its_session(raw: Raw) -> None:
     await ping(raw)
     await raw.call(1, ["sys", "exec"], FILL)

@@ -40,3 +40,18 @@ def without_3(n: int) -> int:
         if n >> shift & 255 == 3:
             n = (n >> shift << shift) - 1
     return n
+
+
+def unheard(name: str) -> bool:
+    """Whether it would cost memory to look for this name, and be in vain.
+
+    MicroPython keeps every name that is looked for in an object, for ever. One that occurs in
+    any code it has already: then equal texts are the same object.
+    """
+    if not _KEEPS:
+        return False
+    data = name.encode()
+    return str(data, "utf-8") is not str(data, "utf-8")
+
+
+_KEEPS = str(b"unheard", "utf-8") is str(b"unheard", "utf-8")

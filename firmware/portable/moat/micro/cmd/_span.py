@@ -6,8 +6,12 @@ A device imports this with the first call that carries any of it.
 from msgpack import ExtraData, packb, unpackb
 
 import moat.micro.errors as errors
+from moat.micro.cmd._checks import unheard
 from moat.micro.const import const
 from moat.micro.errors import ProtocolError
+
+_NAME = const(40)  # letters
+_more_names = 32  # so many are kept for ever, see unheard
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -35,9 +39,20 @@ def unpack_args(data: "Any") -> "tuple[list[Any], dict[str, Any]]":
                 args, kw = (), args
         if not isinstance(kw, dict):
             raise ValueError
+        for name in kw:
+            if isinstance(name, str) and unheard(name):
+                _hear(name)
         return list(args), kw
     except (ValueError, TypeError):
         raise errors.ArgumentError("malformed arguments")
+
+
+def _hear(name):
+    """Take the name of an argument that no code here has: it may be meant for a ``**kw``."""
+    global _more_names
+    if not _more_names or len(name) > _NAME:
+        raise errors.ArgumentError("unexpected keyword argument '%s'" % name)
+    _more_names -= 1
 
 
 def decode(data: "Any") -> "Any":

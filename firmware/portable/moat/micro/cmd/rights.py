@@ -55,7 +55,7 @@ class Rights:
         return found if link is None else (link.link(), n)
 
     def _may_be(self, path):
-        """Whether this can turn out to be allowed; else not even an import shall be caused by it."""
+        """Whether this may turn out to be allowed; else not even an import shall come of it."""
         if not isinstance(path, str):
             return self._allowed(path) is not None
         for allowed in self._allow:

@@ -13,6 +13,7 @@ An app is a small class:
 
 import moat.micro.errors as errors
 from moat.micro import rt
+from moat.micro.cmd._checks import unheard
 from moat.micro.const import const
 
 _TYPING = const(0)  # true for type checkers only
@@ -21,6 +22,7 @@ if _TYPING:
 
 _COMMAND = const("cmd_")
 _STREAM = const("stream_")
+_NOBODY = const("cmd_?")  # the method that no node has
 
 
 class BaseCmd:
@@ -187,7 +189,7 @@ class Dispatch(DirCmd):
         while True:
             name = path[i:] if word else path[i]
             if word or i == end:
-                method = getattr(node, prefix + name, None) if isinstance(name, str) else None
+                method = _method(node, prefix, name)
                 if method is not None:
                     return None, i, method
             below = node.child(path[i]) if i < end else None
@@ -204,6 +206,14 @@ class Dispatch(DirCmd):
 
         name = path[i:] if isinstance(path, str) else path[i]
         return missing(name, dotted(path[:i]), names + node.children())
+
+
+def _method(node, prefix, name):
+    """Return the method, or None; raises why a node has none."""
+    if not isinstance(name, str):
+        return None
+    name = prefix + name
+    return getattr(node, _NOBODY if unheard(name) else name, None)
 
 
 def load(spec: str) -> "Any":
