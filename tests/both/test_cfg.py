@@ -54,8 +54,22 @@ async def test_a_path_that_leads_nowhere_names_what_there_is():
             with raises(NotFoundError) as info:
                 await near.call(["cfg", name], path, *args)
             assert str(info.exc).startswith("no '%s' in 'a" % path[-1])
-        with raises(ValueError):
-            await near.call(["cfg", "get"], "a.name")
+        for path in (
+            "a.name",
+            b"a",
+            {"a": 1},
+            {0: 1},
+            5,
+            None,
+            [["a"]],
+            [{}],
+            [b"a"],
+            [None],
+            [1.0],
+        ):
+            for name, args in (("get", ()), ("delete", ()), ("set", (1,))):
+                with raises(ValueError):
+                    await near.call(["cfg", name], path, *args)
 
 
 async def test_save_writes_and_updates_the_apps_whose_sections_are_new():

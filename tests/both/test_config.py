@@ -141,8 +141,29 @@ def test_what_no_config_can_hold_is_refused():
         with raises(ValueError):
             c.set([], value)
     with raises(ValueError):
+        c.set(["x", ""], 1)
+    with raises(ValueError):
         c.delete([])
     assert c.data == CFG
+
+
+def test_its_depth_is_bounded_whatever_the_path():
+    for n in range(1, 13):
+        config().set(["x"] * n, 1)
+        with raises(ValueError):
+            config().set(["x"] * n, deeper(13 - n))
+        config().set(["x"] * n, deeper(12 - n))
+    for n in (13, 40, 1000):
+        with raises(ValueError):
+            config().set(["x"] * n, 1)
+
+
+def deeper(n):
+    """Return lists of so many levels, or a scalar."""
+    value = 1
+    for _ in range(n):
+        value = [value]
+    return value
 
 
 def test_its_size_is_bounded():
@@ -184,9 +205,21 @@ def test_entries_leave_the_config_as_it_is():
     assert cfg == app(pin=1, restart={"retries": 1}, lazy=False)
 
 
+def test_what_is_said_about_entries_shows_no_secret():
+    for wrong in ({"key": "xyzzy"}, [{"key": "xyzzy"}]):
+        for cfg in (
+            {"apps": wrong},
+            {"apps": {"a": wrong}},
+            {"apps": {"d": "dir"}, "d": {"apps": wrong}},
+            app(lazy=wrong),
+            app(restart=wrong),
+        ):
+            assert "xyzzy" not in refused(cfg)
+
+
 def test_entries_that_make_no_sense_name_the_place():
     assert refused(5).startswith("the config: 5 is not a map")
-    assert refused({"apps": []}).startswith("apps: [] is not a map")
+    assert refused({"apps": []}).startswith("apps: a list is not a map")
     assert refused({"apps": {"a": 5}}).startswith("apps.a: 5 is not a text")
     for spec in ("", "m", "m:", ":A", "m:A:B", "Dir"):
         assert refused({"apps": {"a": spec}}).startswith("a: %r is no class" % spec)

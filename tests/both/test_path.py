@@ -38,3 +38,8 @@ def test_near_matches_come_first():
     exc = missing("pnig", "sys", ["info", "ping", "reset", "gc"])
     assert str(exc) == "no 'pnig' in 'sys'; there is: ping, gc, info, reset"
     assert str(missing(3, "", [])) == "no '3'; there is: "
+
+
+def test_a_long_name_is_cut_and_takes_no_time():
+    exc = missing("n" * 4000, "", ["name"] * 500)
+    assert str(exc).startswith("no '%s...'; there is: name, " % ("n" * 60))

@@ -203,3 +203,20 @@ async def test_the_console_beside_messages():
         assert await far.recv() == 1
         buf = bytearray(10)
         assert buf[: await far.crd(buf)] == b"out"
+
+
+async def test_the_console_takes_bytes_and_gives_one_at_least():
+    async with port("messages") as (near, far):
+        for bad in ("text", 5, [1], None):
+            with raises(TypeError):
+                await near.call(["p", "cwr"], bad)
+            async with near.stream(["p", "cwr"]) as st:
+                await st.send(bad)
+                with raises(TypeError):
+                    await st.recv()
+        await far.cwr(b"text")
+        for n in (0, -1):
+            with raises(ValueError):
+                await near.call(["p", "crd"], n)
+        assert await near.call(["p", "crd"], 2) == b"te"
+        assert await near.call(["p", "crd"]) == b"xt"

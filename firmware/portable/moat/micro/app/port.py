@@ -136,8 +136,7 @@ class PortCmd(BaseCmd):
         raise LinkLost("the port was closed")
 
     async def _write(self, data):
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError("bytes are needed, not %s" % type(data).__name__)
+        _check_bytes(data)
         if self._carries == "blocks":
             await self._use("snd", data)
         else:
@@ -163,8 +162,7 @@ class PortCmd(BaseCmd):
 
     async def _next(self, n):
         """Wait for the next item; it is still to be taken. Of bytes: up to `n` of them."""
-        if n is not None and n < 1:
-            raise ValueError("n has to be positive")
+        _check_n(n)
         while not self._items:
             if self._ended is not None:
                 raise type(self._ended)(*self._ended.args)
@@ -214,8 +212,9 @@ class PortCmd(BaseCmd):
 
     async def _console(self, n):
         """Wait for console text; it is still to be taken from `_text`."""
+        _check_n(n)
         if not self._text:
-            buf = bytearray(max(1, min(n, _CONSOLE)))
+            buf = bytearray(min(n or _CONSOLE, _CONSOLE))
             n = await self._use("crd", buf)
             self._text = bytes(buf[:n])
         return self._text[:n]
@@ -247,6 +246,7 @@ class PortCmd(BaseCmd):
 
     async def cmd_cwr(self, b: bytes) -> None:
         """Send console text."""
+        _check_bytes(b)
         await self._use("cwr", b)
 
     async def cmd_crd(self, n: int = 64) -> bytes:
@@ -284,7 +284,7 @@ class PortCmd(BaseCmd):
     async def stream_cwr(self, st: "Any") -> None:
         """Send the values as console text."""
         async for b in st:
-            await self._use("cwr", b)
+            await self.cmd_cwr(b)
 
     async def stream_crd(self, st: "Any", n: int = 256) -> None:
         """Send all console text as it arrives, at most `n` bytes at once."""
@@ -296,6 +296,16 @@ class PortCmd(BaseCmd):
                     return
                 await st.send(text)
                 self._text = self._text[len(text) :]
+
+
+def _check_n(n):
+    if n is not None and n < 1:
+        raise ValueError("n has to be positive")
+
+
+def _check_bytes(data):
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError("bytes are needed, not %s" % type(data).__name__)
 
 
 async def _message(s):

@@ -21,6 +21,7 @@ HIDDEN = "***"
 LIMIT = 4000
 
 _DEPTH = const(12)
+_DEEP = const("a config has at most 12 levels")
 
 
 class Config:
@@ -51,6 +52,8 @@ class Config:
         An item of a list is replaced, or appended when its number is the list's length.
         """
         _check_path(path)
+        if "" in path:
+            raise ValueError("'' is no name: a text that is not empty")
         self._take(_put(self.data, path, 0, value))
 
     def delete(self, path: "Any") -> None:
@@ -73,6 +76,8 @@ class Config:
 
 
 def _check_path(path):
+    if len(path) > _DEPTH:
+        raise ValueError(_DEEP)
     for item in path[:-1]:
         if item in SECRETS:
             raise ValueError("'%s' is a secret, it can be set as a whole only" % item)
@@ -105,7 +110,7 @@ def _put(node, path, i, value):
     """Return `node` with `value` at the rest of the path."""
     if i == len(path):
         secret = i > 0 and path[-1] in SECRETS
-        return _merged(value, node, secret, 0)
+        return _merged(value, node, secret, i)
     item = path[i]
     if node is None:
         node = {}
@@ -148,7 +153,7 @@ def _copy(value, depth):
 def _merged(new, old, secret, depth):
     """Return a checked copy of `new`, with the secrets of `old` where it has only HIDDEN."""
     if depth > _DEPTH:
-        raise ValueError("a config has at most %d levels" % _DEPTH)
+        raise ValueError(_DEEP)
     if secret and isinstance(new, str) and new == HIDDEN:
         if old is None:
             raise ValueError("there is no secret yet that could be kept")

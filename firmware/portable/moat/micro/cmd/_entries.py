@@ -106,4 +106,6 @@ def backoff(options: "dict[str, Any]") -> Backoff:
 
 def _check(x, kind, where, what):
     if not isinstance(x, kind):
-        raise ValueError("%s: %r is not %s" % (where, x, what))
+        # What is below it may be a secret.
+        x = "a map" if isinstance(x, dict) else "a list" if isinstance(x, list) else repr(x)
+        raise ValueError("%s: %s is not %s" % (where, x, what))

@@ -73,8 +73,11 @@ class CfgCmd(BaseCmd):
 
 
 def _found(fn, path, *args):
-    if isinstance(path, str):
-        raise ValueError("a path is a list, not %r" % path)
+    if not isinstance(path, (list, tuple)):
+        raise ValueError("a path is a list, not %r" % (path,))
+    for item in path:
+        if not isinstance(item, (str, int)):
+            raise ValueError("a path has names and numbers, not %r" % (item,))
     try:
         return fn(path, *args)
     except LookupError as exc:

@@ -7,6 +7,8 @@ letters lead from level to level (Dispatch.find). A dotted path is for people.
 from moat.micro.const import const
 from moat.micro.errors import NotFoundError
 
+_SHOWN = const(60)  # letters of a name that does not exist
+
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
@@ -93,13 +95,17 @@ def _item(x):
 def missing(what: "Any", where: str, exists: "list[Any]") -> NotFoundError:
     """Return the error for an item that does not exist at `where`; near matches come first."""
     name = str(what)
+    if len(name) > _SHOWN:
+        name = name[:_SHOWN] + "..."
     names = sorted([str(x) for x in exists])
-    far = [(_edits(name, x), x) for x in names]
-    first = [x for n, x in sorted(far) if 2 * n <= max(2, len(name))]
+    most = max(2, len(name)) // 2
+    # Whose lengths differ too much are not compared: that takes long.
+    far = [(_edits(name, x), x) for x in names if abs(len(name) - len(x)) <= most]
+    first = [x for n, x in sorted(far) if n <= most]
     return NotFoundError(
         "no '%s'%s; there is: %s"
         % (
-            what,
+            name,
             " in '%s'" % where if where else "",
             ", ".join(first + [x for x in names if x not in first]),
         )

@@ -66,7 +66,7 @@ class BaseCmd:
                 pieces = __import__("moat.micro._docs", None, None, ("PIECES",)).PIECES
             except ImportError:  # the build makes it, for some boards
                 pieces = ()
-            return pieces[n] if n < len(pieces) else None
+            return pieces[n] if 0 <= n < len(pieces) else None
         kinds = {}
         for name, node in [(None, self)] + list(getattr(self, "sub", {}).items()):
             if not isinstance(node, str):
