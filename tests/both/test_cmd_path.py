@@ -53,3 +53,31 @@ async def test_names_of_arguments_may_be_anything_where_a_command_takes_any():
         for n in range(5):
             kw = {"never heard of %d" % n: n, "b": 2}
             assert await near.request(None, ["app", "echo"], (), kw) == [[], kw]
+
+
+async def test_what_is_something_else_is_told():
+    root = Dispatch({"app": App(), "deep": DirCmd({"app": App()})})
+    async with linked(root) as (near, _):
+        for path, what in (
+            (["app", "count"], "no 'count' in 'app', it is a stream; there is: "),
+            (["app"], "no 'app', it is a level; there is: "),
+            (["deep", "app"], "no 'app' in 'deep', it is a level; "),
+            (["app", "add", "x"], "no 'add' in 'app', it is a call; "),
+            (["app", "none"], "no 'none' in 'app'; "),
+        ):
+            with raises(NotFoundError) as info:
+                await near.call(path)
+            assert str(info.exc).startswith(what), info.exc
+        async with near.stream(["app", "add"]) as st:
+            with raises(NotFoundError) as info:
+                await st.recv()
+        assert str(info.exc).startswith("no 'add' in 'app', it is a call; ")
+
+
+async def test_items_may_be_anything():
+    root = Dispatch({"app": App(), "deep": DirCmd({"app": App()})})
+    async with linked(root) as (near, _):
+        for item in (None, True, -1, 1 << 40, 2.5, b"app", ["app"], {"app": 1}, [], {}, ""):
+            for path in ([item], [item, "add"], ["app", item], ["deep", item, "x"]):
+                with raises(NotFoundError):
+                    await near.call(path)

@@ -92,7 +92,7 @@ def _item(x):
     return str(x)
 
 
-def missing(what: "Any", where: str, exists: "list[Any]") -> NotFoundError:
+def missing(what: "Any", where: str, exists: "list[Any]", but: str = "") -> NotFoundError:
     """Return the error for an item that does not exist at `where`; near matches come first."""
     name = str(what)
     if len(name) > _SHOWN:
@@ -103,10 +103,11 @@ def missing(what: "Any", where: str, exists: "list[Any]") -> NotFoundError:
     far = [(_edits(name, x), x) for x in names if abs(len(name) - len(x)) <= most]
     first = [x for n, x in sorted(far) if n <= most]
     return NotFoundError(
-        "no '%s'%s; there is: %s"
+        "no '%s'%s%s; there is: %s"
         % (
             name,
             " in '%s'" % where if where else "",
+            but,
             ", ".join(first + [x for x in names if x not in first]),
         )
     )

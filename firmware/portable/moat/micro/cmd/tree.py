@@ -157,7 +157,7 @@ class Dispatch(DirCmd):
         """Return what `find` does if there is a link on the way that needs no import; or None."""
         node = self
         for i in range(len(path) - 1):
-            node = node.loaded(path[i])
+            node = _below(node.loaded, path[i])
             if node is None:
                 break
             if node.link is not None:
@@ -192,20 +192,14 @@ class Dispatch(DirCmd):
                 method = _method(node, prefix, name)
                 if method is not None:
                     return None, i, method
-            below = node.child(path[i]) if i < end else None
+            below = _below(node.child, path[i]) if i < end else None
             if below is None:
                 break
             node = below
             i += 1
             if node.link is not None:
                 return node, i, None
-        raise self._missing(path, i, node, [] if i < end and not word else node.names(prefix))
-
-    def _missing(self, path, i, node, names):
-        from moat.micro.cmd.path import dotted, missing  # for people, when something is wrong
-
-        name = path[i:] if isinstance(path, str) else path[i]
-        return missing(name, dotted(path[:i]), names + node.children())
+        raise _missing(path, i, node, prefix if word or i == end else None)
 
 
 def _method(node, prefix, name):
@@ -214,6 +208,34 @@ def _method(node, prefix, name):
         return None
     name = prefix + name
     return getattr(node, _NOBODY if unheard(name) else name, None)
+
+
+def _below(get, name):
+    """Return what `get` finds by this name."""
+    try:
+        return get(name)
+    except TypeError:
+        if isinstance(name, (list, dict)):
+            return None  # nothing can have such a name
+        raise
+
+
+def _missing(path, i, node, prefix):
+    """Return the error for the item `i`; `prefix` of what was looked for, None: a level."""
+    from moat.micro.cmd.path import dotted, missing  # for people, when something is wrong
+
+    name = path[i:] if isinstance(path, str) else path[i]
+    below = node.children()
+    exists = (node.names(prefix) if prefix else []) + below
+    return missing(name, dotted(path[:i]), exists, _what(node, name, prefix, below))
+
+
+def _what(node, name, prefix, below):
+    """Say what it is instead of what was looked for, if it is anything."""
+    for other, what in ((_COMMAND, "a call"), (_STREAM, "a stream")):
+        if other != prefix and name in node.names(other):
+            return ", it is " + what
+    return ", it is a level" if prefix and name in below else ""
 
 
 def load(spec: str) -> "Any":
