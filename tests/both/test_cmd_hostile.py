@@ -14,6 +14,7 @@ from moat.micro.cmd._wire import (
     ERROR,
     FED,
     FEED,
+    ID_BITS,
     ITEM,
     KEEP,
     REPLY,
@@ -237,6 +238,40 @@ async def test_commands_that_outlive_their_deadline_count():
         assert not running
         await raw.send(CALL, 255, ["app", "slow"], b"", None, {DEADLINE: 1})
         assert (await raw.expect(ERROR))[2][0] == "TimeoutError"
+
+
+async def test_commands_that_outlive_their_session_count():
+    running = []
+
+    class Slow(BaseCmd):
+        async def cmd_slow(self):
+            running.append(1)
+            try:
+                await rt.Event().wait()
+            finally:
+                async with rt.grace_ms(1000):
+                    await leave.wait()
+                running.pop()
+
+    leave = rt.Event()
+    async with attacked(tree(Slow()), max_served=3) as (cmd, raw):
+        for n in range(1, 6):
+            await raw.send(CALL, n, ["app", "slow"])
+            await raw.send(CALL, 100 + n, *ADD)  # of an app that is none: an error
+            assert (await raw.expect(ERROR))[1] in (n, 100 + n)
+            await until(lambda n=n: len(running) == min(3, n))
+            raw.own = Raw.own + (n << 12) | ID_BITS
+            await raw.open()
+            await cmd.ready()
+            await settle()
+        assert len(running) == 3
+        leave.set()
+        await idle(cmd)
+        assert not running
+        await raw.send(CALL, 7, ["app", "slow"])
+        await until(lambda: running)
+        await raw.send(CANCEL, 7)
+        assert (await raw.expect(ERROR))[1] == 7
 
 
 async def test_what_is_kept_is_bounded_whatever_is_asked_for():

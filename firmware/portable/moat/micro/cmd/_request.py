@@ -260,7 +260,7 @@ class Requests:
         if ident:
             self._remember(ident)
         else:
-            ident = self._number()
+            ident = self.number()
         self.served[ident] = None
         return wire.CALL, ident, msg
 
@@ -291,7 +291,7 @@ class Requests:
         if ident in self._vague:
             self._vague.remove(ident)
 
-    def _number(self):
+    def number(self) -> int:
         """Return a number for a call without an id, below 0."""
         ident = -1
         while ident in self.served:
@@ -353,7 +353,7 @@ class Requests:
         """
         if ident < 0:
             return ident
-        number = self._number()
+        number = self.number()
         self.served[number] = self.served[ident]
         return number
 

@@ -306,7 +306,7 @@ class CmdMsg(Base):
         for call, err in event[1]:
             call.end(None, err, None)
         for served in event[2]:
-            served.cancel()
+            served.lost()
         # A peer may send anything once it has our answer to its hello: tell it before that.
         has_peer = self.core.peer is not None
         if has_peer:

@@ -80,6 +80,8 @@ class Relay:
         if self._cmd.is_running(self):
             self._cmd.post(self._cmd.core.error(self.ident, ["CancelledError"]))
 
+    lost = cancel
+
     def expire(self) -> None:
         """Its deadline has passed."""
         self._link.stop(self._out, self)

@@ -58,6 +58,15 @@ class Served:
             self.end(["CancelledError"])
         self.task.cancel()
 
+    def lost(self) -> None:
+        """The session has ended: the command counts in the next ones until it has, too."""
+        if self._started:
+            core = self.cmd.core
+            self.due = None
+            self.ident = core.number()
+            core.served[self.ident] = self
+        self.cancel()
+
     def expire(self) -> None:
         """Its deadline has passed."""
         self._abort(["TimeoutError", "the deadline has passed"])
