@@ -80,6 +80,11 @@ def test_what_is_false_is_not_built():
     assert layers(build_stack(cfg, pair()[0]))[:-1] == ["MsgpackMsgBuf"]
 
 
+def test_a_limit_is_a_number_of_bytes():
+    for limit in (0, -1, "64", 1.5, [1]):
+        refused({"limit": limit}, "limit: %r is no number of bytes" % (limit,))
+
+
 def test_the_config_stays_as_it_is():
     cfg = {"framing": {"kind": "serialpacker"}, "reliable": {"window": 4}}
     for _ in range(2):

@@ -74,6 +74,9 @@ def build_stack(cfg: "dict[str, Any]", link: "Any" = None, **defaults: "Any") ->
         from moat.micro.carries import check
 
         check(cfg)
+    limit = cfg.get("limit")
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise ConfigError("limit: %r is no number of bytes" % (limit,))
     log = _options(cfg, "log", _LOG, {}) or {}
     reliable = _options(cfg, "reliable", _RELIABLE, defaults)
     reconnect = _options(cfg, "reconnect", _RECONNECT, defaults)

@@ -32,6 +32,7 @@ if _TYPING:
     from collections.abc import Callable
     from typing import Any
 
+_SHORT = const(256)  # bytes of the longest message, see docs/wire.md
 _KINDS = {
     "base": str,
     "insecure": bool,
@@ -67,6 +68,9 @@ class Terms:
                 raise ConfigError("%s: %s is of the wrong kind" % (key, what))
         if self.stack.get("carries", "messages") != "messages":
             raise ConfigError("carries: a link carries messages")
+        limit = self.stack.get("limit")
+        if isinstance(limit, int) and limit < _SHORT:
+            raise ConfigError("limit: for a link it is %d bytes at least" % _SHORT)
         self._base = own.get("base", "")
         self._key = own.get("key")
         self._server = own.get("role", role) == "server"
