@@ -167,7 +167,7 @@ async def test_a_link_may_be_the_root():
             async with guarded(allow, "next", one.root) as near:
                 assert await near.call(["app", "add"], 1) == 3
         async with guarded(("app.add",), "next", one.root) as near:
-            await refused(near, ["app", "echo"], ["sys", "ping"], "aadd", "add")
+            await refused(near, ["app", "echo"], ["sys", "ping"], "aecho", "add")
         async with guarded(("",), "next.app", one.root) as near:
             await refused(near, ["add"], ["app", "add"])
 
