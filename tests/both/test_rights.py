@@ -8,7 +8,7 @@ from moat.micro import rt
 from moat.micro.cmd.call import Call, options
 from moat.micro.cmd.rights import LEAST, Rights
 from moat.micro.cmd.tree import BaseCmd, DirCmd, Dispatch
-from moat.micro.errors import NotFoundError, NotPermittedError
+from moat.micro.errors import MessageTooLongError, NotFoundError, NotPermittedError
 
 
 class Sys(BaseCmd):
@@ -158,6 +158,19 @@ async def test_rights_go_through_links():
         path = ["next", "app", "call_back"]
         with raises(NotPermittedError):
             await near.request(Call(), path, (["app", "add"],), None, options(trace=True))
+
+
+async def test_what_a_link_does_not_take_is_an_error():
+    one, two = Hop("one"), Hop("two")
+    async with joined(one, two, limit=512), guarded(("next",), root=one.root) as near:
+        for path in (["next", "app", "echo"], ["next", "app", "x" * 200]):
+            with raises(MessageTooLongError):
+                await near.call(path, bytes(600))
+            async with near.stream(path, bytes(600)) as st:
+                with raises(MessageTooLongError):
+                    await st.recv()
+        near.notify(["next", "app", "echo"], bytes(600))
+        assert await near.call(["next", "app", "add"], 1) == 3
 
 
 async def test_a_link_may_be_the_root():

@@ -22,7 +22,7 @@ def take_over(served: "Any", msg: "list[Any]", way: "Any") -> None:
 
 def pass_on(cmd: "Any", ident: int, msg: "list[Any]", way: "Any") -> None:
     """Pass a call on; `msg` is that of the peer, `way` what Dispatch.leads_on returns."""
-    cmd.core.served[ident] = relay = Relay(cmd, ident, way[0], way[1])
+    relay = Relay(cmd, ident, way[0], way[1])
     if len(msg) > 5 and DEADLINE in msg[5]:
         cmd.watch(relay, msg[5][DEADLINE])
     relay.start(msg)
@@ -69,6 +69,7 @@ class Relay:
         path = msg[2][self._taken :]
         call = self if self.ident > 0 else None
         self._out = self._link.pass_on(call, path, data, credit, options)
+        self._cmd.core.served[self.ident] = self  # only now: it may have raised
         if call is None:
             self._cmd.post(self._cmd.core.reply(self.ident, b""))
 
