@@ -133,7 +133,6 @@ async def test_a_reliable_stream_goes_on_in_another_session():
                 except LinkReset:
                     pass
                 await rt.sleep_ms(1)
-            assert None in log or "first" in log
 
 
 async def test_calls_above_a_reliable_session():
