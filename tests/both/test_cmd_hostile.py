@@ -14,12 +14,14 @@ from moat.micro.cmd._wire import (
     ERROR,
     FED,
     FEED,
+    HELLO,
     ID_BITS,
     ITEM,
     KEEP,
     REPLY,
     ROOM,
     TRACE,
+    VERSION,
 )
 from moat.micro.cmd.call import Call, options
 from moat.micro.cmd.tree import BaseCmd, Dispatch
@@ -296,6 +298,30 @@ async def test_what_is_kept_is_bounded_whatever_is_asked_for():
 
 
 # ---- odd contents
+
+
+async def test_a_kept_value_that_the_peer_does_not_take_ends_its_stream():
+    class Fast(BaseCmd):
+        async def stream_run(self, st):
+            await st.send(0)
+            await st.send(bytes(500))
+            await rt.Event().wait()
+
+    for before, after in ((300, 300), (4096, 300)):  # its limit
+        async with attacked(tree(Fast())) as (cmd, raw):
+            raw.limit, raw.own = before, Raw.own + (1 << 12) | ID_BITS
+            await raw.open()
+            await cmd.ready()
+            await raw.send(CALL, 7, ["app", "run"], b"", 1, {KEEP: 1})
+            await raw.expect(ITEM)
+            await settle()
+            await raw.send(HELLO, VERSION, raw.own, cmd.core.own, after, {})
+            await raw.send(CREDIT, 7, 1000)
+            err = (await raw.expect(ERROR))[2]
+            assert err[0] == "MessageTooLongError"
+            await raw.send(CALL, 8, ["dir_"])
+            await raw.expect(REPLY)
+            await idle(cmd)
 
 
 async def test_options_of_an_end_may_be_anything():

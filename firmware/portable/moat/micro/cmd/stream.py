@@ -11,7 +11,7 @@ from moat.micro.cmd._span import decode
 from moat.micro.cmd._wire import KEEP
 from moat.micro.cmd.call import error_from
 from moat.micro.const import const
-from moat.micro.errors import LinkLost, ProtocolError
+from moat.micro.errors import LinkLost, MessageTooLongError, ProtocolError
 from moat.micro.proto.msgpack_blk import pack_into
 
 _TYPING = const(0)  # true for type checkers only
@@ -146,6 +146,7 @@ class Stream:
         data = bytearray()
         pack_into(data, value)
         if self._keep:
+            self._cmd.core.check(len(data))
             self._put_by(data)
             self.drain()
             await rt.sleep_ms(0)
@@ -198,7 +199,10 @@ class Stream:
             lost, data = self._lost, self._kept.pop(0)
             self._lost = 0
             self._kept_bytes -= len(data)
-            self._post(data, lost)
+            try:
+                self._post(data, lost)
+            except MessageTooLongError as exc:  # the peer takes less than a moment ago
+                self._refuse(exc)
         if self._more is not None:
             self._more.set()
 
