@@ -178,3 +178,9 @@ async def test_unknown_fields_are_ignored():
         await raw.send(CALL, 5, ["app", "add"], b"\x91\x02")
         assert await raw.expect(REPLY) == [REPLY, 5, b"\x04"]
         assert cmd.core.skipped == skipped + 2
+
+
+async def test_fractions_of_options_are_left_out():
+    async with linked() as (near, _):
+        for kw in ({"deadline_ms": 5000.5}, {"keep": 1.5}):
+            assert await near.request(None, ["app", "add"], (1,), None, options(**kw)) == 3

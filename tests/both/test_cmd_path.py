@@ -81,3 +81,18 @@ async def test_items_may_be_anything():
             for path in ([item], [item, "add"], ["app", item], ["deep", item, "x"]):
                 with raises(NotFoundError):
                     await near.call(path)
+
+
+async def test_what_is_no_item_of_a_path_is_not_sent():
+    deep = []
+    for _ in range(40):
+        deep = [deep]
+    async with linked() as (near, far):
+        for item in (object(), 1 << 70, -(1 << 64), deep, 2.5, None, b"add"):
+            for call in (near.call, near.notify):
+                with raises(NotFoundError):
+                    result = call(["app", item], 1)
+                    if result is not None:
+                        await result
+        assert await near.call(["app", "add"], 1) == 3
+        assert far.core.skipped == 0

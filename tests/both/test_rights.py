@@ -76,9 +76,19 @@ async def test_a_network_link_may_ping_and_ask_who_is_there():
 async def test_it_does_not_learn_what_exists():
     async with guarded() as near:
         await refused(
-            near, ["nothing"], ["sys", "nothing"], ["sys", "ping", "x"], ["sys"], [], [None],
-            ["sys", None], [["sys", "ping"]], ["sys.reset"], ["sys.ping"],
+            near, ["nothing"], ["sys", "nothing"], ["sys", "ping", "x"], ["sys"], [],
+            ["sys.reset"], ["sys.ping"],
         )  # fmt: skip
+    for path in (
+        [None],
+        ["sys", None],
+        [["sys", "ping"]],
+        [b"sys", "ping"],
+        [b"sys", b"ping"],
+        [{}],
+    ):
+        with raises(NotPermittedError):
+            Rights(tree()).find(path)
 
 
 async def test_it_causes_no_import():

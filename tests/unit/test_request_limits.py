@@ -25,7 +25,7 @@ from moat.micro.cmd._wire import (
     TRACE,
     TRACEBACK,
 )
-from moat.micro.errors import BusyError, MessageTooLongError
+from moat.micro.errors import BusyError, MessageTooLongError, NotFoundError
 from tests.unit.request_cases import Ours, again, called, calling, opened, received
 
 # ---- calls without a reply
@@ -188,6 +188,8 @@ def test_what_is_nested_too_deep_is_too_long():
     with pytest.raises(MessageTooLongError):
         core.reply(1, b"", {TRACE: deep})
     with pytest.raises(MessageTooLongError):
+        core.call(Ours(), ["x"], b"", None, {TRACE: deep})
+    with pytest.raises(NotFoundError):
         core.call(Ours(), deep, b"")
     assert core.error(1, ["E", deep], {AT: deep}) == [ERROR, 1, ["E", "..."]]
 
@@ -198,7 +200,7 @@ def test_the_limit_of_the_line_counts_too():
     assert opened(peer_limit=50, send_limit=100).peer_limit == 50
 
 
-paths = st.lists(st.text(max_size=30) | st.binary(max_size=30) | st.integers(0, 99), max_size=20)
+paths = st.lists(st.text(max_size=30) | st.integers(-(2**63), 2**64 - 1), max_size=20)
 some_options = st.none() | st.fixed_dictionaries(
     {},
     optional={

@@ -29,13 +29,13 @@ def options(
     """
     res: "dict[int, Any]" = {}
     if deadline_ms is not None:
-        res[DEADLINE] = min(max(0, deadline_ms), LONGEST)
+        res[DEADLINE] = int(min(max(0, deadline_ms), LONGEST))
     if trace:
         res[TRACE] = []
     if traceback:
         res[TRACEBACK] = True
     if keep:
-        res[KEEP] = keep
+        res[KEEP] = int(keep)
     return res or None
 
 
