@@ -1,7 +1,7 @@
 """Paths of calls: strings whose letters lead on, and paths that lead nowhere."""
 
 from _commands import App, linked
-from _helpers import raises
+from _helpers import ON_DEVICE, raises
 
 from moat.micro.cmd.tree import DirCmd, Dispatch
 from moat.micro.errors import ArgumentError, NotFoundError
@@ -96,3 +96,12 @@ async def test_what_is_no_item_of_a_path_is_not_sent():
                         await result
         assert await near.call(["app", "add"], 1) == 3
         assert far.core.skipped == 0
+
+
+async def test_a_text_that_is_none_is_not_sent():
+    async with linked() as (near, _):
+        if not ON_DEVICE:  # MicroPython takes it for one
+            for path in ("\ud800", ["app", "\ud800"]):
+                with raises(UnicodeError):
+                    await near.call(path)
+        assert await near.call(["app", "add"], 1) == 3

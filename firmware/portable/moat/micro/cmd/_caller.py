@@ -38,6 +38,7 @@ class Caller:
         Raises:
             CallNotRunError: there is no session.
             NotFoundError: no path has such an item.
+            UnicodeError: it has a surrogate.
             MessageTooLongError: the peer would not take it. Nothing has changed.
             BusyError: too many calls are under way, or the line is slow and nobody waits for it.
         """
@@ -48,10 +49,10 @@ class Caller:
         if options:
             n += weight(options)
         if isinstance(path, str):
-            n += 4 * len(path)
+            n += len(path.encode())
         else:
             for item in path:  # as weight(path), which takes three times as long
-                n += 5 + 4 * len(item) if isinstance(item, str) else _number(item)
+                n += 5 + len(item.encode()) if isinstance(item, str) else _number(item)
         core.check(n)
         ident = 0
         if call is None:
