@@ -68,6 +68,7 @@ async def test_small_messages_are_sent_at_once():
     found = []
 
     def no_delay(link):
+        assert link.s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         return link.s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     async def serve(link):

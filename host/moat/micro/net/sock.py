@@ -103,7 +103,7 @@ async def connect(addr: Address) -> socket.socket:
                 await anyio.sleep(_RETRY_S)
             else:
                 break
-        _no_delay(sock)
+        _tune(sock)
     except BaseException:
         sock.close()
         raise
@@ -145,7 +145,7 @@ class Listener:
             except (BlockingIOError, ConnectionAbortedError):
                 continue  # the client has given up
             sock.setblocking(False)
-            _no_delay(sock)
+            _tune(sock)
             return SingleSockBuf(sock, _client(addr))
 
     def close(self) -> None:
@@ -159,10 +159,15 @@ async def _connected(sock: socket.socket) -> None:
         raise OSError(error, os.strerror(error))
 
 
-def _no_delay(sock: socket.socket) -> None:
-    """Send small messages at once."""
-    if sock.family != socket.AF_UNIX:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _tune(sock: socket.socket) -> None:
+    """Send small messages at once, and find out in 90 s that the peer has lost its power."""
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _client(addr: Sequence[Any] | str | bytes) -> str:

@@ -4,6 +4,7 @@ An address is what `addresses` and `unix_address` return; nobody else looks into
 """
 
 import errno
+import sys
 from asyncio import StreamReader, core
 
 from moat.micro import rt
@@ -85,7 +86,7 @@ async def connect(addr):
             yield core._io_queue.queue_write(s)
             _check(s)
             break
-        _no_delay(s)
+        _tune(s)
         return s
     except BaseException:
         s.close()
@@ -131,7 +132,7 @@ class Listener:
                     continue  # the client has given up
                 raise
             s.setblocking(False)
-            _no_delay(s)
+            _tune(s)
             return SingleSockBuf(s, _client(addr))
 
     def close(self):
@@ -151,10 +152,18 @@ def _check(s):
             raise
 
 
-def _no_delay(s):
-    """Send small messages at once. IPPROTO_TCP, TCP_NODELAY: no port has the names."""
+def _tune(s):
+    """Send small messages at once; a process finds out in 90 s that the peer has lost its power.
+
+    No port has the names. IPPROTO_TCP: TCP_NODELAY; on Linux SO_KEEPALIVE, TCP_KEEPIDLE,
+    TCP_KEEPINTVL, TCP_KEEPCNT. Boards do not pass these on.
+    """
     try:
         s.setsockopt(6, 1, 1)
+        if sys.platform == "linux":
+            s.setsockopt(socket.SOL_SOCKET, 9, 1)
+            for option, value in ((4, 60), (5, 10), (6, 3)):
+                s.setsockopt(6, option, value)
     except OSError:
         pass  # no TCP, or not known
 
