@@ -197,13 +197,9 @@ class Dispatch(DirCmd):
             i += 1
             if node.link is not None:
                 return node, i, None
-        raise self._missing(path, i, node, [] if i < end and not word else node.names(prefix))
+        from moat.micro.cmd.path import leads_nowhere  # for people, when something is wrong
 
-    def _missing(self, path, i, node, names):
-        from moat.micro.cmd.path import dotted, missing  # for people, when something is wrong
-
-        name = path[i:] if isinstance(path, str) else path[i]
-        return missing(name, dotted(path[:i]), names + node.children())
+        raise leads_nowhere(path, i, node, streaming)
 
 
 def load(spec: str) -> "Any":
