@@ -175,25 +175,6 @@ async def test_an_unknown_path_names_what_is_missing_and_what_exists():
             await near.call([])
 
 
-async def test_what_is_there_but_something_else_is_said_to_be_that():
-    async with linked() as (near, _):
-        for path, says in (
-            (["app", "count"], "'count' in 'app' is a stream, not a call; there is: add, "),
-            (["app", "add", "x"], "'add' in 'app' is a command, there is nothing below it"),
-            (["app", "count", "x"], "'count' in 'app' is a command, there is nothing below it"),
-            (["sub", "app"], "'app' in 'sub' is a level, not a command; 'sub.app.dir_' tells"),
-            (["app"], "'app' is a level, not a command; 'app.dir_' tells what it has"),
-        ):
-            with raises(NotFoundError) as info:
-                await near.call(path)
-            assert str(info.exc).startswith(says), str(info.exc)
-        with raises(NotFoundError) as info:
-            async with near.stream(["app", "add"], 1) as st:
-                await st.recv()
-        says = "'add' in 'app' is a call, not a stream; there is: "
-        assert str(info.exc).startswith(says), str(info.exc)
-
-
 async def test_odd_paths_are_errors_and_no_more():
     async with linked() as (near, far):
         for path in ([["app"], "add"], [{}, {}], [None], ["app", None], ["app", b"add"], [""]):

@@ -30,6 +30,25 @@ async def test_the_letters_of_a_string_lead_from_level_to_level():
                 assert name in str(info.exc), str(info.exc)
 
 
+async def test_what_is_there_but_something_else_is_said_to_be_that():
+    async with linked() as (near, _):
+        for path, says in (
+            (["app", "count"], "'count' in 'app' is a stream, not a call; there is: add, "),
+            (["app", "add", "x"], "'add' in 'app' is a command, there is nothing below it"),
+            (["app", "count", "x"], "'count' in 'app' is a command, there is nothing below it"),
+            (["sub", "app"], "'app' in 'sub' is a level, not a command; 'sub.app.dir_' tells"),
+            (["app"], "'app' is a level, not a command; 'app.dir_' tells what it has"),
+        ):
+            with raises(NotFoundError) as info:
+                await near.call(path)
+            assert str(info.exc).startswith(says), str(info.exc)
+        with raises(NotFoundError) as info:
+            async with near.stream(["app", "add"], 1) as st:
+                await st.recv()
+        says = "'add' in 'app' is a call, not a stream; there is: "
+        assert str(info.exc).startswith(says), str(info.exc)
+
+
 async def test_near_matches_come_first():
     async with linked() as (near, _):
         with raises(NotFoundError) as info:
