@@ -13,7 +13,7 @@ import click
 from moat.micro import rt
 from moat.micro.boards import BoardError
 from moat.micro.device import Device, connect
-from moat.micro.errors import MoatError
+from moat.micro.errors import ArgumentError, MoatError
 
 
 def fail(message: str) -> NoReturn:
@@ -39,6 +39,9 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
         rt.run(partial(_session, ctx.obj["device"], options, work))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except ArgumentError as exc:
+        path = getattr(exc, "path", None) or "the command"
+        fail(f"{path} does not take these arguments: {exc}; see `moat-sat ls -l {path}`")
     except (MoatError, BoardError) as exc:
         fail(str(exc))
     # What a command on the device has raised keeps its type.

@@ -13,7 +13,7 @@ from moat.micro.cli.call import as_json, value_of
 from moat.micro.device import Device, P
 
 
-@click.command("cfg", context_settings={"ignore_unknown_options": True}, help=__doc__)
+@click.command("cfg", context_settings={"ignore_unknown_options": True})
 @click.argument("path", required=False, default="")
 @click.argument("value", required=False)
 @click.option("--delete", is_flag=True, help="Remove what stands at PATH.")
