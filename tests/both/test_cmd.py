@@ -158,7 +158,6 @@ async def test_an_unknown_path_names_what_is_missing_and_what_exists():
             (["nix", "x"], "'nix'", ("app", "sub")),
             (["sub", "nix", "x"], "'nix' in 'sub'", ("app",)),
             (["app", "nix"], "'nix' in 'app'", ("add", "echo", "wait")),
-            (["app", "count"], "'count'", ("add",)),
             (["app", 5], "'5'", ("add",)),
         ):
             with raises(NotFoundError) as info:
@@ -167,10 +166,6 @@ async def test_an_unknown_path_names_what_is_missing_and_what_exists():
             listed = str(info.exc).split("there is: ")[1]
             for name in exists:
                 assert name in listed, str(info.exc)
-        with raises(NotFoundError) as info:
-            async with near.stream(["app", "add"], 1) as st:
-                await st.recv()
-        assert "count" in str(info.exc)
         with raises(NotFoundError):
             await near.call([])
 

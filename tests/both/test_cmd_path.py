@@ -33,7 +33,7 @@ async def test_the_letters_of_a_string_lead_from_level_to_level():
 async def test_what_is_there_but_something_else_is_said_to_be_that():
     async with linked() as (near, _):
         for path, says in (
-            (["app", "count"], "'count' in 'app' is a stream, not a call; there is: add, "),
+            (["app", "count"], "'count' in 'app' is a stream, not a call"),
             (["app", "add", "x"], "'add' in 'app' is a command, there is nothing below it"),
             (["app", "count", "x"], "'count' in 'app' is a command, there is nothing below it"),
             (["sub", "app"], "'app' in 'sub' is a level, not a command; 'sub.app.dir_' tells"),
@@ -45,8 +45,14 @@ async def test_what_is_there_but_something_else_is_said_to_be_that():
         with raises(NotFoundError) as info:
             async with near.stream(["app", "add"], 1) as st:
                 await st.recv()
-        says = "'add' in 'app' is a call, not a stream; there is: "
-        assert str(info.exc).startswith(says), str(info.exc)
+        assert str(info.exc) == "'add' in 'app' is a call, not a stream", str(info.exc)
+
+
+async def test_what_exists_has_streams_too_marked():
+    async with linked() as (near, _):
+        with raises(NotFoundError) as info:
+            await near.call(["app", "cuont"])
+        assert "there is: count ~, " in str(info.exc), str(info.exc)
 
 
 async def test_near_matches_come_first():

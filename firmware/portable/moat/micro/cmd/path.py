@@ -93,42 +93,31 @@ def _item(x):
 def leads_nowhere(path: "Any", i: int, node: "Any", streaming: bool) -> NotFoundError:
     """Return the error for a path to a command whose item `i` is not at `node`, or is no such."""
     word = isinstance(path, str)
+    last = word or i == len(path) - 1
     name = path[i:] if word else path[i]
     where = dotted(path[:i])
     calls, streams, below = node.names("cmd_"), node.names("stream_"), node.children()
-    if not word and i < len(path) - 1:
-        if name in calls or name in streams:
-            return NotFoundError("%s is a command, there is nothing below it" % _place(name, where))
-        return missing(name, where, below)
-    if not word and name in below:
-        return NotFoundError(
-            "%s is a level, not a command; '%s' tells what it has"
-            % (_place(name, where), dotted(list(path) + ["dir_"]))
-        )
-    right, wrong = (streams, calls) if streaming else (calls, streams)
-    what = ""
-    if name in wrong:
-        what = " is a call, not a stream" if streaming else " is a stream, not a call"
-    return missing(name, where, right + below, what)
+    what = None
+    if name in calls or name in streams:
+        what = "a command, there is nothing below it"
+        if last:
+            what = "a call, not a stream" if streaming else "a stream, not a call"
+    elif last and not word and name in below:
+        what = "a level, not a command; '%s' tells what it has" % dotted(list(path) + ["dir_"])
+    if what:
+        return NotFoundError("%s is %s" % (_place(name, where), what))
+    return missing(name, where, calls + [x + " ~" for x in streams] + below if last else below)
 
 
-def missing(what: "Any", where: str, exists: "list[Any]", but: str = "") -> NotFoundError:
-    """Return the error for an item that does not exist at `where`; near matches come first.
-
-    `but`: what it is instead.
-    """
+def missing(what: "Any", where: str, exists: "list[Any]") -> NotFoundError:
+    """Return the error for an item that does not exist at `where`; near matches come first."""
     name = str(what)
     names = sorted([str(x) for x in exists])
-    far = [(_edits(name, x), x) for x in names]
+    far = [(_edits(name, x.rstrip(" ~")), x) for x in names]
     first = [x for n, x in sorted(far) if 2 * n <= max(2, len(name))]
+    there = first + [x for x in names if x not in first]
     return NotFoundError(
-        "%s%s%s; there is: %s"
-        % (
-            "" if but else "no ",
-            _place(what, where),
-            but,
-            ", ".join(first + [x for x in names if x not in first]) or "nothing",
-        )
+        "no %s; there is: %s" % (_place(what, where), ", ".join(there) or "nothing")
     )
 
 
