@@ -79,7 +79,6 @@ async def test_an_error_of_a_known_type_is_raised_as_it_was():
         for how, cls, args in (
             ("value", ValueError, ("text", 3)),
             ("key", KeyError, ("missing",)),
-            ("os", OSError, (5,)),
             ("none", RuntimeError, ()),
             ("type", TypeError, ("inside",)),
         ):
@@ -88,6 +87,13 @@ async def test_an_error_of_a_known_type_is_raised_as_it_was():
             assert type(info.exc) is cls
             assert info.exc.args == args
         await idle(near, far)
+
+
+async def test_an_oserror_has_its_errno():
+    async with linked() as (near, _):
+        with raises(OSError) as info:
+            await near.call(["app", "bad"], "os")
+        assert info.exc.errno == info.exc.args[0] == 5
 
 
 async def test_an_error_of_an_unknown_type_says_what_it_was():
