@@ -75,9 +75,9 @@ async def test_an_unknown_command_says_what_there_is(dev: Device) -> None:
 
 
 async def test_a_command_is_no_stream_and_a_stream_no_command(dev: Device) -> None:
-    with pytest.raises(NotFoundError, match="no 'count' in 'probe'"):
+    with pytest.raises(NotFoundError, match="'count' in 'probe' is a stream"):
         await dev.probe.count(1)
-    with pytest.raises(NotFoundError, match="no 'add' in 'probe'"):
+    with pytest.raises(NotFoundError, match="'add' in 'probe' is a call"):
         async with dev.probe.add(1) as values:
             await values.recv()
 
