@@ -173,6 +173,9 @@ class Device(Command):
     def __init__(self, cmd: CmdMsg) -> None:
         super().__init__(cmd, (), Docs(cmd.call))
 
+    def __repr__(self) -> str:
+        return "<device>"
+
     def call(self, path: Sequence[Any] | str | P, *args: Any, **kw: Any) -> Call:
         """Call, or stream from, the command at `path`.
 
