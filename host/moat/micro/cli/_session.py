@@ -39,6 +39,8 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
         rt.run(partial(_session, ctx.obj["device"], options, work))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except click.ClickException as exc:
+        fail(exc.message)
     except ArgumentError as exc:
         path = getattr(exc, "path", None) or "the command"
         fail(f"{path} does not take these arguments: {exc}; see `moat-sat ls -l {path}`")

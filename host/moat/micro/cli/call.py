@@ -7,16 +7,18 @@ from typing import Any
 
 import click
 
-from moat.micro.cli._session import with_device
+from moat.micro.cli._session import fail, with_device
 from moat.micro.device import Device, P
 from moat.micro.errors import NotFoundError
 
 
 def value_of(text: str) -> Any:
-    """JSON where it is JSON, else the text itself."""
+    """JSON where it is JSON, else the text itself, unless it looks like JSON."""
     try:
         return json.loads(text)
-    except ValueError:
+    except ValueError as exc:
+        if text.startswith(("{", "[", '"')):
+            fail(f"{text} is no JSON: {exc}; a text that begins like this has to be in quotes")
         return text
 
 

@@ -106,7 +106,9 @@ def leads_nowhere(path: "Any", i: int, node: "Any", streaming: bool) -> NotFound
         what = "a level, not a command; '%s' tells what it has" % dotted(list(path) + ["dir_"])
     if what:
         return NotFoundError("%s is %s" % (_place(name, where), what))
-    return missing(name, where, calls + [x + " ~" for x in streams] + below if last else below)
+    exc = missing(name, where, calls + [x + " ~" for x in streams] + below if last else below)
+    note = getattr(node, "note", None)  # of a tree that has not all that it should have
+    return NotFoundError("%s; %s" % (exc, note)) if note else exc
 
 
 def missing(what: "Any", where: str, exists: "list[Any]") -> NotFoundError:
