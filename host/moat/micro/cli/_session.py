@@ -12,8 +12,10 @@ import click
 
 from moat.micro import rt
 from moat.micro.boards import BoardError
+from moat.micro.cmd.auth import secret
 from moat.micro.device import Device, connect
-from moat.micro.errors import ArgumentError, MoatError
+from moat.micro.errors import ArgumentError, AuthError, MoatError
+from moat.micro.stacks import ConfigError
 
 
 def fail(message: str) -> NoReturn:
@@ -39,6 +41,9 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
         rt.run(partial(_session, ctx.obj["device"], options, work))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except AuthError as exc:
+        file = ctx.obj["key_file"]
+        fail(f"{exc}" if file is None else f"{exc}; the key in {file} is not the right one")
     except click.ClickException as exc:
         fail(exc.message)
     except ArgumentError as exc:
@@ -65,9 +70,9 @@ def _key(path: Path | None) -> bytes | None:
     if path.stat().st_mode & 0o077:
         click.secho(f"moat-sat: others may read {path}: chmod 600 {path}", err=True, fg="yellow")
     try:
-        return path.read_bytes().split(b"\n")[0].rstrip(b"\r")
-    except OSError as exc:
-        fail(f"--key-file: {exc}")
+        return secret(path.read_bytes().split(b"\n")[0].rstrip(b"\r"))
+    except (OSError, ConfigError) as exc:
+        fail(f"--key-file {path}: {exc}")
 
 
 async def _session(

@@ -211,7 +211,7 @@ class ClientLink(StandIn):
                 self._error = exc
                 from moat.micro.report import report
 
-                report("no link: it is tried again in %d ms" % ms, exc)
+                report("%s: no link, tried again in %d ms: %s" % (self.keeper.name, ms, exc))
             await rt.sleep_ms(ms)
             ms = min(2 * ms, longest)
             if not 0 <= rt.ticks_diff(rt.ticks_ms(), began) < 2 * longest:
