@@ -154,6 +154,8 @@ def test_run_shows_what_a_program_prints(folder: Path):
         (["ls"], "/dev/nowhere", "/dev/nowhere: No such file or directory"),
         (["ls"], "process:sh -c 'echo one >&2; echo two >&2; exit 5'", "status 5: one; two"),
         (["ls"], None, "name it with -d"),
+        (["--stack", "5", "ls"], "emu:unix", "'5' is no JSON object, such as {"),
+        (["--stack", "{", "ls"], "emu:unix", "'{' is no JSON: "),
         (["reset", "--bootloader"], "emu:unix", "no boot loader"),
         (["reset", "--bootloader", "--hard"], "emu:unix", "which one?"),
     ],
@@ -165,6 +167,12 @@ def test_an_error_is_one_line(folder: Path, args: list[str], device: str | None,
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("moat-sat: ")
+
+
+def test_a_timeout_is_more_than_nothing(folder: Path):
+    done = moat_sat(folder, "--timeout", "0", "ls")
+    assert done.returncode == 2
+    assert "0.0 is not in the range x>0" in done.stderr
 
 
 def test_a_program_that_fails_gives_its_traceback_and_one_line(folder: Path):

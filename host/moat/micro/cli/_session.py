@@ -57,10 +57,15 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
 
 
 def _stack(text: str | None) -> Any:
+    if not text:
+        return None
     try:
-        return json.loads(text) if text else None
+        cfg = json.loads(text)
     except ValueError as exc:
         fail(f"--stack: {text!r} is no JSON: {exc}")
+    if not isinstance(cfg, dict):
+        fail(f'--stack: {text!r} is no JSON object, such as {{"framing": "serialpacker"}}')
+    return cfg
 
 
 def _key(path: Path | None) -> bytes | None:

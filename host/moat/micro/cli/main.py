@@ -45,7 +45,10 @@ class _Lazy(click.Group):
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Prove the key in the first line of FILE, by default of $MOAT_KEY_FILE.",
 )  # fmt: skip
-@click.option("--timeout", default=10.0, metavar="SECONDS", help="Wait so long for the device.")
+@click.option(
+    "--timeout", default=10.0, show_default=True, metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True), help="Wait so long for the device to answer at first.",
+)  # fmt: skip
 @click.version_option(VERSION, prog_name="moat-sat")
 @click.pass_context
 def main(
