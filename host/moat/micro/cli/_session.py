@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
 
@@ -60,12 +60,12 @@ def _stack(text: str | None) -> Any:
     if not text:
         return None
     try:
-        cfg = json.loads(text)
+        cfg: Any = json.loads(text)
     except ValueError as exc:
         fail(f"--stack: {text!r} is no JSON: {exc}")
     if not isinstance(cfg, dict):
         fail(f'--stack: {text!r} is no JSON object, such as {{"framing": "serialpacker"}}')
-    return cfg
+    return cast(dict[str, Any], cfg)
 
 
 def _key(path: Path | None) -> bytes | None:

@@ -47,7 +47,8 @@ class _Lazy(click.Group):
 )  # fmt: skip
 @click.option(
     "--timeout", default=10.0, show_default=True, metavar="SECONDS",
-    type=click.FloatRange(0, min_open=True), help="Wait so long for the device to answer at first.",
+    type=click.FloatRange(0, min_open=True),
+    help="Wait so long for the device to answer at first.",
 )  # fmt: skip
 @click.version_option(VERSION, prog_name="moat-sat")
 @click.pass_context
