@@ -89,6 +89,7 @@ async def _long(dev: Device, top: list[Any], first: Level) -> tuple[Table, set[s
     docs = Docs(dev.call)
     table = Table("name", "parameters", "what it does", box=box.SIMPLE_HEAD)
     notes = set[str]()
+    links = list[str]()
     async for path, level in _walk(dev, top, first):
         await docs.learn(path)
         at = dotted(path[len(top) :])
@@ -106,7 +107,9 @@ async def _long(dev: Device, top: list[Any], first: Level) -> tuple[Table, set[s
                 table.add_row(escape(shown), "[dim]?[/]", "")
                 notes.add(docs.missing([*path, name]))
         for name in level["l"]:
-            table.add_row(f"[bold]{escape(dotted([*path[len(top) :], name]))}[/] ->", "", _LINK)
+            links.append(dotted([*path[len(top) :], name]))
+    for name in links:
+        table.add_row(f"[bold]{escape(name)}[/] ->", "", _LINK)
     return table, notes
 
 

@@ -158,8 +158,8 @@ class ClientLink(StandIn):
 
     def why(self) -> Exception:
         """Return a CallNotRunError."""
-        text, exc = "this link is not connected", self._reason()
-        return CallNotRunError(text if exc is None else "%s: %s" % (text, exc))
+        exc = self._reason() or "it is being opened, `rdy_` with `wait` waits for that"
+        return CallNotRunError("the link '%s' is not connected: %s" % (self.keeper.name, exc))
 
     def _reason(self):
         refused = None if self._cmd is None else self._cmd.error
