@@ -94,5 +94,5 @@ def test_a_device_that_is_not_there_says_so() -> None:
 def test_after_leaving_calls_fail(folder: str) -> None:
     with connect_sync(link_to("emu:unix", cwd=folder)) as dev:
         ping = dev.sys.ping
-    with pytest.raises(RuntimeError):
+    with pytest.raises(LinkLost, match="its `with` block has ended"):
         ping()

@@ -18,6 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from moat.micro.cmd.path import P
 from moat.micro.device import Call, Command, Device, OwnDoc, connect
+from moat.micro.errors import LinkLost
 
 __all__ = ["SyncCommand", "SyncDevice", "SyncStream", "connect_sync", "stream"]
 
@@ -38,7 +39,10 @@ class _Runner:
             with anyio.fail_after(self._limit):
                 return await fn()
 
-        future = self._portal.start_task_soon(limited)
+        try:
+            future = self._portal.start_task_soon(limited)
+        except RuntimeError:  # it does not run any more
+            raise LinkLost("the device is disconnected: its `with` block has ended") from None
         try:
             return future.result()
         except BaseException:
