@@ -100,7 +100,7 @@ async def test_a_traceback_comes_if_asked_for():
 async def test_registered_errors_arrive_as_such():
     try:
         errors.register(OddError)
-        errors.register(OddError)
+        assert errors.register(OddError) is OddError
         async with linked() as (near, _):
             with raises(OddError) as info:
                 await near.call(["app", "bad"], "odd")

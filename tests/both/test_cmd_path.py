@@ -30,6 +30,31 @@ async def test_the_letters_of_a_string_lead_from_level_to_level():
                 assert name in str(info.exc), str(info.exc)
 
 
+async def test_what_is_there_but_something_else_is_said_to_be_that():
+    async with linked() as (near, _):
+        for path, says in (
+            (["app", "count"], "'count' in 'app' is a stream, not a call"),
+            (["app", "add", "x"], "'add' in 'app' is a command, there is nothing below it"),
+            (["app", "count", "x"], "'count' in 'app' is a command, there is nothing below it"),
+            (["sub", "app"], "'app' in 'sub' is a level, not a command; 'sub.app.dir_' tells"),
+            (["app"], "'app' is a level, not a command; 'app.dir_' tells what it has"),
+        ):
+            with raises(NotFoundError) as info:
+                await near.call(path)
+            assert str(info.exc).startswith(says), str(info.exc)
+        with raises(NotFoundError) as info:
+            async with near.stream(["app", "add"], 1) as st:
+                await st.recv()
+        assert str(info.exc) == "'add' in 'app' is a call, not a stream", str(info.exc)
+
+
+async def test_what_exists_has_streams_too_marked():
+    async with linked() as (near, _):
+        with raises(NotFoundError) as info:
+            await near.call(["app", "cuont"])
+        assert "there is: count ~, " in str(info.exc), str(info.exc)
+
+
 async def test_near_matches_come_first():
     async with linked() as (near, _):
         with raises(NotFoundError) as info:
@@ -53,25 +78,6 @@ async def test_names_of_arguments_may_be_anything_where_a_command_takes_any():
         for n in range(5):
             kw = {"never heard of %d" % n: n, "b": 2}
             assert await near.request(None, ["app", "echo"], (), kw) == [[], kw]
-
-
-async def test_what_is_something_else_is_told():
-    root = Dispatch({"app": App(), "deep": DirCmd({"app": App()})})
-    async with linked(root) as (near, _):
-        for path, what in (
-            (["app", "count"], "no 'count' in 'app', it is a stream; there is: "),
-            (["app"], "no 'app', it is a level; there is: "),
-            (["deep", "app"], "no 'app' in 'deep', it is a level; "),
-            (["app", "add", "x"], "no 'add' in 'app', it is a call; "),
-            (["app", "none"], "no 'none' in 'app'; "),
-        ):
-            with raises(NotFoundError) as info:
-                await near.call(path)
-            assert str(info.exc).startswith(what), info.exc
-        async with near.stream(["app", "add"]) as st:
-            with raises(NotFoundError) as info:
-                await st.recv()
-        assert str(info.exc).startswith("no 'add' in 'app', it is a call; ")
 
 
 async def test_items_may_be_anything():

@@ -37,7 +37,7 @@ def test_what_is_no_path_is_refused():
 def test_near_matches_come_first():
     exc = missing("pnig", "sys", ["info", "ping", "reset", "gc"])
     assert str(exc) == "no 'pnig' in 'sys'; there is: ping, gc, info, reset"
-    assert str(missing(3, "", [])) == "no '3'; there is: "
+    assert str(missing(3, "", [])) == "no '3'; there is: nothing"
 
 
 def test_a_long_name_is_cut_and_takes_no_time():

@@ -55,7 +55,7 @@ async def refused(near, *paths):
     for path in paths:
         with raises(NotPermittedError) as info:
             await near.call(path)
-        assert "not permitted" in str(info.exc)
+        assert "not permitted on this link: see its `rights`" in str(info.exc)
         assert "there is" not in str(info.exc)
         async with near.stream(path) as st:
             with raises(NotPermittedError):

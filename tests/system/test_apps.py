@@ -210,6 +210,13 @@ async def test_three_restarts_in_a_row_lead_to_safe_mode(
         for n in (1, 2, 3):
             assert f"watch has failed, restart {n} in " in console.text
         assert await dev.sys.ping(1) == 1
+        async with dev.sys.log("warning") as records:
+            told = [(await records.recv())[2] for _ in range(5)]
+        assert [text[:30] for text in told[:3]] == [
+            f"watch has failed, restart {n} in "[:30] for n in (1, 2, 3)
+        ]
+        assert told[3] == "watch has failed: ValueError: broken"
+        assert told[4].startswith("safe mode: the app 'watch' has failed")
 
 
 async def test_an_app_that_is_not_essential_leaves_the_others_alone(

@@ -75,9 +75,9 @@ async def test_an_unknown_command_says_what_there_is(dev: Device) -> None:
 
 
 async def test_a_command_is_no_stream_and_a_stream_no_command(dev: Device) -> None:
-    with pytest.raises(NotFoundError, match="no 'count' in 'probe'"):
+    with pytest.raises(NotFoundError, match="'count' in 'probe' is a stream"):
         await dev.probe.count(1)
-    with pytest.raises(NotFoundError, match="no 'add' in 'probe'"):
+    with pytest.raises(NotFoundError, match="'add' in 'probe' is a call"):
         async with dev.probe.add(1) as values:
             await values.recv()
 
@@ -92,9 +92,12 @@ async def test_wrong_arguments_do_not_run_the_command(dev: Device) -> None:
 async def test_an_error_that_both_sides_know_keeps_its_type(dev: Device) -> None:
     with pytest.raises(ValueError, match=r"^not good$"):
         await dev.probe.fail("ValueError", "not good")
-    with pytest.raises(OSError, match="2") as err:
+    with pytest.raises(FileNotFoundError, match="No such file") as err:
         await dev.probe.fail("OSError", 2)
-    assert err.value.args == (2,)
+    assert err.value.errno == 2
+    with pytest.raises(OSError, match="odd") as err:
+        await dev.probe.fail("OSError", "odd")
+    assert err.value.args == ("odd",)
 
 
 async def test_an_error_that_the_host_does_not_know_is_named(dev: Device) -> None:

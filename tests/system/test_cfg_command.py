@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,7 @@ def test_the_first_config_of_a_device_takes_effect_at_its_next_start(folder: Pat
         (["", "5"], "the config is a map"),
         (["", "--delete"], "the path is empty"),
         (["wifi.password.x", "5"], "'password' is a secret"),
+        (["wifi", '{"ssid": home}'], "is no JSON: "),
         (["wifi.ssid", "x", "--delete"], "one of VALUE, --delete and --edit"),
     ],
 )
@@ -101,3 +103,30 @@ def test_an_edited_text_that_is_no_json_changes_nothing(folder: Path):
     assert done.returncode == 1
     assert "this is no JSON" in done.stderr
     assert stored(folder) == CFG
+    kept = Path(done.stderr.rstrip().rsplit(" ", 1)[1])
+    assert kept.read_text().startswith("\n  ")
+    kept.unlink()
+
+
+def test_an_editor_that_fails_is_one_line(folder: Path):
+    done = edit(folder, python="sys.exit(3)")
+    assert done.returncode == 1
+    assert re.fullmatch("moat-sat: .*Editing failed\n", done.stderr)
+    assert stored(folder) == CFG
+
+
+def test_it_tells_of_apps_that_fail_with_the_new_config(folder: Path):
+    assert moat_sat(folder, "cfg", "q.restart.essential", "false").stderr == ""
+    done = moat_sat(folder, "cfg", "apps.q", "app.nix:App")
+    assert done.returncode == 0
+    assert "saved; but q: ImportError: no module named 'app.nix'\n" in done.stderr
+
+
+def test_it_tells_when_the_new_config_leads_to_safe_mode(folder: Path):
+    done = moat_sat(folder, "cfg", "apps.q", "app.nix:App")
+    assert done.returncode == 0
+    assert "saved; but the device is in safe mode now: the app 'q' has failed: " in done.stderr
+    done = moat_sat(folder, "call", "p.add", "1")
+    assert done.returncode == 1
+    assert "no 'p'; there is: " in done.stderr
+    assert "; safe mode: the app 'q' has failed: ImportError" in done.stderr

@@ -56,6 +56,11 @@ def test_a_call_takes_positions_names_and_texts(folder: Path):
     assert json.loads(moat_sat(folder, "call", "sys.ping", "some text").stdout) == "some text"
 
 
+def test_a_call_of_a_stream_prints_its_values(folder: Path):
+    done = moat_sat(folder, "call", "probe.count", "3")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n1\n2\n", "")
+
+
 def test_ls_shows_the_tree(folder: Path):
     done = moat_sat(folder, "ls")
     assert done.returncode == 0
@@ -82,6 +87,23 @@ def test_ls_l_shows_sub_levels_and_says_what_it_does_not_know(folder: Path):
     assert ["probe.lamps.1.number", "?"] in rows
     assert any("ZeroDivisionError" in row[-1] for row in rows if row[0] == "bad")
     assert "(app.probe:App): its source is not frozen" in done.stderr
+
+
+def test_ls_shows_one_command(folder: Path):
+    assert moat_sat(folder, "ls", "probe.add").stdout == "probe\n└── add\n"
+    assert moat_sat(folder, "ls", "probe.count").stdout == "probe\n└── count ~\n"
+    assert "ping   m=None       Return `m`." in moat_sat(folder, "ls", "-l", "sys.ping").stdout
+
+
+def test_ls_shows_links(folder: Path):
+    assert "─ host ->\n" in moat_sat(folder, "ls").stdout
+    assert re.search("host -> +A link to another device", moat_sat(folder, "ls", "-l").stdout)
+
+
+def test_help_has_all_that_is_to_say(folder: Path):
+    done = moat_sat(folder, "trace", "--help", device=None)
+    assert "Show how long" in done.stdout
+    assert "the command runs as often as -n says" in done.stdout
 
 
 def test_info_is_a_table(folder: Path):
@@ -121,12 +143,19 @@ def test_run_shows_what_a_program_prints(folder: Path):
     ("args", "device", "says"),
     [
         (["call", "probe.ad"], "emu:unix", "no 'ad' in 'probe'; there is: add"),
-        (["call", "probe.add"], "emu:unix", "argument"),
+        (["call", "probe.add"], "emu:unix", "see `moat-sat ls -l probe.add`"),
+        (["call", "probe"], "emu:unix", "'probe' is a level, not a command"),
+        (["call", "probe.cout", "3"], "emu:unix", "no 'cout' in 'probe'; there is: count ~, "),
+        (["ls", "prob"], "emu:unix", "no 'prob'; there is: probe, "),
+        (["ls", "-l", "probe.lamp"], "emu:unix", "no 'lamp' in 'probe'; there is: lamps"),
+        (["ls", "probe.ad"], "emu:unix", "no 'ad' in 'probe'; there is: "),
         (["ls"], "emu:nix", "unknown board 'nix'; there are: qemu-arm"),
         (["ls"], "nonsense", "names no device: use emu:BOARD"),
         (["ls"], "/dev/nowhere", "/dev/nowhere: No such file or directory"),
         (["ls"], "process:sh -c 'echo one >&2; echo two >&2; exit 5'", "status 5: one; two"),
         (["ls"], None, "name it with -d"),
+        (["--stack", "5", "ls"], "emu:unix", "'5' is no JSON object, such as {"),
+        (["--stack", "{", "ls"], "emu:unix", "'{' is no JSON: "),
         (["reset", "--bootloader"], "emu:unix", "no boot loader"),
         (["reset", "--bootloader", "--hard"], "emu:unix", "which one?"),
     ],
@@ -138,6 +167,12 @@ def test_an_error_is_one_line(folder: Path, args: list[str], device: str | None,
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("moat-sat: ")
+
+
+def test_a_timeout_is_more_than_nothing(folder: Path):
+    done = moat_sat(folder, "--timeout", "0", "ls")
+    assert done.returncode == 2
+    assert "0.0 is not in the range x>0" in done.stderr
 
 
 def test_a_program_that_fails_gives_its_traceback_and_one_line(folder: Path):

@@ -70,10 +70,10 @@ def test_readme_shell() -> None:
 
 def test_every_example_is_run_here() -> None:
     assert len(blocks(README)) == 2
-    assert len(blocks(GUIDE)) == 7
+    assert len(blocks(GUIDE)) == 10
     assert len(blocks(COMMANDS)) == 6
     others = len(blocks(COMMANDS, "example"))  # tests/unit/test_docs_model.py
-    for file, n in ((README, 2), (GUIDE, 7), (COMMANDS, 6 + others)):
+    for file, n in ((README, 2), (GUIDE, 10), (COMMANDS, 6 + others)):
         assert len(re.findall(r"^```\w", file.read_text(), re.MULTILINE)) == n
 
 
@@ -83,6 +83,17 @@ def test_guide_app_and_its_caller(counter: Path) -> None:
     # A value that was overtaken by the next one need not be seen.
     assert set(shown[1:-2]) <= {"then 1", "then 3"}
     assert shown[-2:] == ["reached", ""]
+
+
+def test_guide_without_async(counter: Path) -> None:
+    shown = run(sys.executable, "-c", block(GUIDE, "sync"), cwd=counter)[0]
+    assert shown == "2\n2\n[] reached\n"
+
+
+def test_guide_the_device_calls_the_host(tmp_path: Path) -> None:
+    write(tmp_path, "app/door.py", block(GUIDE, "app/door.py"))
+    shown = run(sys.executable, "-c", block(GUIDE, "door"), cwd=tmp_path)[0]
+    assert shown == "open closed\n"
 
 
 def test_guide_async_main(tmp_path: Path) -> None:

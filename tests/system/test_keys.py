@@ -128,8 +128,11 @@ async def test_a_device_is_the_client(served: Served, tmp_path_factory: pytest.T
                 assert await dev.next.probe.add(1) == 2
                 assert await served.dev.up[0].probe.add(2) == 3
             else:
-                await console.expect("no link: it is tried again in 1000 ms")
-                await console.expect("AuthError: the peer wants its key")
+                await console.expect("no link, tried again in 1000 ms: the peer wants its key")
+                async with dev.sys.log() as records:
+                    text = (await records.recv())[2]
+                assert text.startswith("next: no link, tried again in 1000 ms: the peer wants")
+                assert "Traceback" not in console.text
         assert key not in console.text
 
 
@@ -162,7 +165,9 @@ async def test_no_log_shows_the_key(served: Served):
         with pytest.raises(AuthError):
             async with connect(served.target, key=key):
                 pass
-    await served.console.expect("AuthError: the peer has no key")
+    await served.console.expect("the peer has no key")
+    assert "up: no session with 127.0.0.1:" in served.console.text
+    assert "Traceback" not in served.console.text
     await served.dev.cfg.set(["up", "key"], "short secret")
     await served.dev.cfg.save()
     assert "at least 16" in str(await served.dev.up.rdy_())
@@ -197,10 +202,11 @@ async def test_the_command_line_reads_the_key_from_a_file(served: Served, tmp_pa
     done = await anyio.to_thread.run_sync(run, "--key-file", str(file))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("moat-sat: the peer wants its key of this link")
+    assert f"the key in {file} is not the right one" in done.stderr
     assert OTHER not in done.stderr
     file.write_text("")
     done = await anyio.to_thread.run_sync(run, "--key-file", str(file))
-    assert "at least 16 are needed" in done.stderr
+    assert f"--key-file {file}: key: it has 0 bytes, at least 16 are needed" in done.stderr
 
 
 def test_a_key_file_that_does_not_exist(tmp_path: Path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import pydoc
 import threading
 from pathlib import Path
 
@@ -32,6 +34,17 @@ def test_calls_as_in_the_readme(folder: str) -> None:
             dev.nothing.at.all()
         assert dev.sys.ping(1) == 1
     assert "hello" in "".join(text)
+
+
+def test_help_and_signatures(folder: str) -> None:
+    with connect_sync(link_to("emu:unix", cwd=folder)) as dev:
+        assert dev.sys.ping.__doc__ == "Return `m`."
+        assert str(inspect.signature(dev.sys.ping)) == "(m=None)"
+        assert "Return `m`." in pydoc.plain(pydoc.render_doc(dev.sys.ping))
+        assert repr(dev.sys.ping) == "<command sys.ping(m=None)>"
+        assert repr(dev) == "<device>"
+        with pytest.raises(AttributeError):
+            _ = dev._repr_html_
 
 
 def test_streams(folder: str) -> None:
@@ -81,5 +94,5 @@ def test_a_device_that_is_not_there_says_so() -> None:
 def test_after_leaving_calls_fail(folder: str) -> None:
     with connect_sync(link_to("emu:unix", cwd=folder)) as dev:
         ping = dev.sys.ping
-    with pytest.raises(RuntimeError):
+    with pytest.raises(LinkLost, match="its `with` block has ended"):
         ping()

@@ -11,7 +11,7 @@ from msgpack import packb
 from moat.micro.cmd.auth import auth
 from moat.micro.cmd.msg import CmdMsg
 from moat.micro.cmd.tree import BaseCmd, DirCmd, Dispatch
-from moat.micro.device import connect
+from moat.micro.device import Command, Device, connect
 from moat.micro.errors import (
     AuthError,
     CallUnknownError,
@@ -24,6 +24,7 @@ from moat.micro.net.process import ProcessLink
 from moat.micro.proto.msgpack import MsgpackMsgBuf
 from moat.micro.rt import TaskGroup
 from moat.micro.stacks import ConfigError
+from moat.micro.sync import SyncCommand, SyncDevice
 from tests.unit.streams import SocketBuf, socket_pair
 
 
@@ -69,6 +70,14 @@ async def test_commands_are_attributes_and_items(line):
             await dev.demo.nix()
         with pytest.raises(AttributeError):
             dev._private  # noqa: B018
+
+
+def test_only_call_cannot_be_the_name_of_an_app():
+    def public(cls):
+        return [name for name in dir(cls) if not name.startswith("_")]
+
+    assert public(Device) == public(SyncDevice) == ["call"]
+    assert public(Command) == public(SyncCommand) == []
 
 
 async def test_a_call_that_is_entered_is_a_stream(line):

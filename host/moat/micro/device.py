@@ -32,7 +32,7 @@ from moat.micro.proto.stack import Base
 from moat.micro.stacks import ConfigError, build_stack
 from moat.micro.target import link_to
 
-__all__ = ["Call", "Command", "Device", "P", "connect", "learn", "ready"]
+__all__ = ["Call", "Command", "Device", "P", "connect", "learn", "ready", "reset"]
 
 # What a host can afford.
 _LIMIT = 1 << 20
@@ -173,6 +173,9 @@ class Device(Command):
     def __init__(self, cmd: CmdMsg) -> None:
         super().__init__(cmd, (), Docs(cmd.call))
 
+    def __repr__(self) -> str:
+        return "<device>"
+
     def call(self, path: Sequence[Any] | str | P, *args: Any, **kw: Any) -> Call:
         """Call, or stream from, the command at `path`.
 
@@ -257,6 +260,22 @@ async def ready(dev: Device) -> None:
     ProtocolError: it speaks another version. LinkLost: the link has ended for good.
     """
     await dev._cmd.ready()  # pyright: ignore[reportPrivateUsage] -- as above
+
+
+async def reset(dev: Device) -> None:
+    """Reset the interpreter of the device; returns when that can be called again.
+
+    `ready` does not do for this: the old session goes on for some milliseconds after the reply.
+    Other calls that are under way end with a LostCallError. Raises what `ready` raises.
+    """
+    cmd = dev._cmd  # pyright: ignore[reportPrivateUsage] -- as above
+    before = cmd.core.peer
+    await dev.call(["sys", "reset"])
+    changed = cmd._changed  # pyright: ignore[reportPrivateUsage] -- of the session
+    while cmd.core.peer == before:
+        changed.clear()
+        await changed.wait()
+    await cmd.ready()
 
 
 def _messages(target: str | Base, stack: Mapping[str, Any] | None) -> Any:

@@ -17,7 +17,8 @@ import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from moat.micro.cmd.path import P
-from moat.micro.device import Call, Command, Device, connect
+from moat.micro.device import Call, Command, Device, OwnDoc, connect
+from moat.micro.errors import LinkLost
 
 __all__ = ["SyncCommand", "SyncDevice", "SyncStream", "connect_sync", "stream"]
 
@@ -38,7 +39,10 @@ class _Runner:
             with anyio.fail_after(self._limit):
                 return await fn()
 
-        future = self._portal.start_task_soon(limited)
+        try:
+            future = self._portal.start_task_soon(limited)
+        except RuntimeError:  # it does not run any more
+            raise LinkLost("the device is disconnected: its `with` block has ended") from None
         try:
             return future.result()
         except BaseException:
@@ -57,8 +61,9 @@ class SyncCommand:
         self._runner = runner
         self._command = command
 
-    def __getattr__(self, name: str) -> SyncCommand:
-        return SyncCommand(self._runner, getattr(self._command, name))
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._command, name)
+        return found if name.startswith("_") else SyncCommand(self._runner, found)
 
     def __getitem__(self, item: str | int) -> SyncCommand:
         return SyncCommand(self._runner, self._command[item])
@@ -71,6 +76,11 @@ class SyncCommand:
     def _stream(self, *args: Any, **kw: Any) -> Generator[SyncStream]:
         with self._runner.enter(self._command(*args, **kw)) as values:
             yield SyncStream(self._runner, values)
+
+    def _text(self) -> str:
+        return self._command._text()  # pyright: ignore[reportPrivateUsage] -- it is its wrapper
+
+    __doc__ = OwnDoc(__doc__, _text)  # pyright: ignore[reportAssignmentType]
 
     def __repr__(self) -> str:
         return repr(self._command)

@@ -106,6 +106,7 @@ def _strip():
     for name in list(_tree.sub):
         if name not in BARE:
             del _tree.sub[name]
+    _tree.note = "safe mode: %s" % serve.safe_mode  # whoever looks for one of these is told
 
 
 def _safe(reason):

@@ -74,8 +74,10 @@ class RemoteError(CallError):
         return "{}: {}".format(self.args[0], ", ".join(str(a) for a in self.args[1]))
 
 
-def register(*types: "Any") -> None:
+def register(*types: "Any") -> "Any":
     """Let errors of these types arrive as such; both sides have to register them.
+
+    Returns the first one, so it decorates a class as well.
 
     TypeError: one of them is no exception. ValueError: another one has that name.
     """
@@ -89,3 +91,4 @@ def register(*types: "Any") -> None:
             registered.append(cls)
         elif other is not cls:
             raise ValueError("another error is called %s" % cls.__name__)
+    return types[0]

@@ -6,14 +6,16 @@ import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
 
 from moat.micro import rt
 from moat.micro.boards import BoardError
+from moat.micro.cmd.auth import secret
 from moat.micro.device import Device, connect
-from moat.micro.errors import MoatError
+from moat.micro.errors import ArgumentError, AuthError, MoatError
+from moat.micro.stacks import ConfigError
 
 
 def fail(message: str) -> NoReturn:
@@ -39,6 +41,14 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
         rt.run(partial(_session, ctx.obj["device"], options, work))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except AuthError as exc:
+        file = ctx.obj["key_file"]
+        fail(f"{exc}" if file is None else f"{exc}; the key in {file} is not the right one")
+    except click.ClickException as exc:
+        fail(exc.message)
+    except ArgumentError as exc:
+        path = getattr(exc, "path", None) or "the command"
+        fail(f"{path} does not take these arguments: {exc}; see `moat-sat ls -l {path}`")
     except (MoatError, BoardError) as exc:
         fail(str(exc))
     # What a command on the device has raised keeps its type.
@@ -47,10 +57,15 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
 
 
 def _stack(text: str | None) -> Any:
+    if not text:
+        return None
     try:
-        return json.loads(text) if text else None
+        cfg: Any = json.loads(text)
     except ValueError as exc:
         fail(f"--stack: {text!r} is no JSON: {exc}")
+    if not isinstance(cfg, dict):
+        fail(f'--stack: {text!r} is no JSON object, such as {{"framing": "serialpacker"}}')
+    return cast(dict[str, Any], cfg)
 
 
 def _key(path: Path | None) -> bytes | None:
@@ -60,9 +75,9 @@ def _key(path: Path | None) -> bytes | None:
     if path.stat().st_mode & 0o077:
         click.secho(f"moat-sat: others may read {path}: chmod 600 {path}", err=True, fg="yellow")
     try:
-        return path.read_bytes().split(b"\n")[0].rstrip(b"\r")
-    except OSError as exc:
-        fail(f"--key-file: {exc}")
+        return secret(path.read_bytes().split(b"\n")[0].rstrip(b"\r"))
+    except (OSError, ConfigError) as exc:
+        fail(f"--key-file {path}: {exc}")
 
 
 async def _session(

@@ -7,15 +7,18 @@ from typing import Any
 
 import click
 
-from moat.micro.cli._session import with_device
+from moat.micro.cli._session import fail, with_device
 from moat.micro.device import Device, P
+from moat.micro.errors import NotFoundError
 
 
 def value_of(text: str) -> Any:
-    """JSON where it is JSON, else the text itself."""
+    """JSON where it is JSON, else the text itself, unless it looks like JSON."""
     try:
         return json.loads(text)
-    except ValueError:
+    except ValueError as exc:
+        if text.startswith(("{", "[", '"')):
+            fail(f"{text} is no JSON: {exc}; a text that begins like this has to be in quotes")
         return text
 
 
@@ -37,16 +40,39 @@ def as_json(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-@click.command("call", context_settings={"ignore_unknown_options": True}, help=__doc__)
+def _show(value: Any) -> None:
+    click.echo(json.dumps(value, default=as_json))
+
+
+async def _is_stream(dev: Device, items: list[Any]) -> bool:
+    """Ask the level above."""
+    try:
+        return items[-1] in (await dev.call([*items[:-1], "dir_"]))["s"]
+    except NotFoundError:
+        return False
+
+
+@click.command("call", context_settings={"ignore_unknown_options": True})
 @click.argument("path")
 @click.argument("arguments", nargs=-1, metavar="[VALUE | NAME=VALUE]...")
 @click.pass_context
 def command(ctx: click.Context, path: str, arguments: tuple[str, ...]) -> None:
-    """PATH is dotted, as in sys.ping or adc.0.read; a VALUE is JSON, or else a text."""
+    """PATH is dotted, as in sys.ping or adc.0.read.
+
+    A VALUE is JSON, or else a text: 5 is a number, '"5"' a text. Bytes in the result are shown
+    as hex digits. Of a stream, each value is printed as it comes, until its end or Ctrl-C.
+    """
     args, kw = parse(arguments)
 
     async def work(dev: Device) -> None:
-        result = await dev.call(P(path), *args, **kw)
-        click.echo(json.dumps(result, default=as_json))
+        items = P(path).items
+        try:
+            _show(await dev.call(items, *args, **kw))
+        except NotFoundError:
+            if not await _is_stream(dev, items):
+                raise
+            async with dev.call(items, *args, **kw) as values:
+                async for value in values:
+                    _show(value)
 
     with_device(ctx, work)

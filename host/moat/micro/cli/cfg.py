@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import click
@@ -10,10 +12,12 @@ from rich.console import Console
 
 from moat.micro.cli._session import fail, with_device
 from moat.micro.cli.call import as_json, value_of
-from moat.micro.device import Device, P
+from moat.micro.cmd.path import P, dotted
+from moat.micro.device import Device
+from moat.micro.errors import CallError
 
 
-@click.command("cfg", context_settings={"ignore_unknown_options": True}, help=__doc__)
+@click.command("cfg", context_settings={"ignore_unknown_options": True})
 @click.argument("path", required=False, default="")
 @click.argument("value", required=False)
 @click.option("--delete", is_flag=True, help="Remove what stands at PATH.")
@@ -56,12 +60,27 @@ async def _save(dev: Device) -> None:
         raise
     if not in_force:
         click.echo("saved; it takes effect at the next start of the device", err=True)
+        return
+    with suppress(CallError):  # the link may have no right to this
+        for name, error in _troubles(await dev.call(["rdy_"])):
+            click.echo(f"saved; but {name}: {error}", err=True)
+        reason = (await dev.call(["sys", "info"]))["safe_mode"]
+        if reason is not None:
+            click.echo(f"saved; but the device is in safe mode now: {reason}", err=True)
+
+
+def _troubles(state: dict[str, Any], path: tuple[Any, ...] = ()) -> list[tuple[str, str]]:
+    """The apps of what `rdy_` has told that are not as they should be, and their errors."""
+    found = [(dotted(path), state["error"])] if "error" in state else []
+    for name, below in state.get("apps", {}).items():
+        found += _troubles(below, (*path, name))
+    return found
 
 
 def _edited(value: Any) -> Any:
     """Return what the user makes of a value."""
     try:
-        text = click.edit(json.dumps(value, indent=2), extension=".json")
+        text = click.edit(json.dumps(value, indent=2) + "\n", extension=".json")
     except TypeError:
         fail("there are bytes in it, which JSON does not have: set the other parts by their paths")
     if text is None:
@@ -69,4 +88,6 @@ def _edited(value: Any) -> Any:
     try:
         return json.loads(text)
     except ValueError as exc:
-        fail(f"nothing has changed, this is no JSON: {exc}")
+        with NamedTemporaryFile("w", prefix="moat-cfg-", suffix=".json", delete=False) as kept:
+            kept.write(text)
+        fail(f"nothing has changed, this is no JSON: {exc}; what you wrote is in {kept.name}")

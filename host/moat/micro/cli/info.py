@@ -19,7 +19,7 @@ def _shown(value: object) -> str:
     return "–" if value is None else str(value)
 
 
-@click.command("info", help=__doc__)
+@click.command("info")
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """For programs: `moat-sat call sys.info` prints the same as JSON."""

@@ -12,7 +12,7 @@ from moat.micro.device import Device
 _NAMES = {10: "debug", 20: "info", 30: "warning", 40: "error"}
 
 
-@click.command("log", help=__doc__)
+@click.command("log")
 @click.option(
     "--level", type=click.Choice(list(_NAMES.values())), default="info", show_default=True,
     help="The least that is shown.",

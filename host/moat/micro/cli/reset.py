@@ -8,7 +8,7 @@ from moat.micro.cli._session import fail, with_device
 from moat.micro.device import Device
 
 
-@click.command("reset", help=__doc__)
+@click.command("reset")
 @click.option("--hard", is_flag=True, help="As power-on does; a process or an emulator ends.")
 @click.option("--bootloader", is_flag=True, help="Into the boot loader, which takes an image.")
 @click.pass_context

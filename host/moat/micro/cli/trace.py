@@ -45,13 +45,19 @@ def parts(traces: list[Hops]) -> list[tuple[str, float]]:
     return rows
 
 
-@click.command("trace", context_settings={"ignore_unknown_options": True}, help=__doc__)
-@click.option("-n", "--calls", default=5, show_default=True, type=click.IntRange(1))
+@click.command("trace", context_settings={"ignore_unknown_options": True})
+@click.option(
+    "-n", "--calls", default=5, show_default=True, metavar="N", type=click.IntRange(1),
+    help="Run the command N times, and show the medians.",
+)  # fmt: skip
 @click.argument("path")
 @click.argument("arguments", nargs=-1, metavar="[VALUE | NAME=VALUE]...")
 @click.pass_context
 def command(ctx: click.Context, path: str, arguments: tuple[str, ...], calls: int) -> None:
-    """PATH is dotted, as in sys.ping; the command runs as often as -n says, 5 times by default."""
+    """PATH is dotted, as in sys.ping; VALUES are those of `moat-sat call`.
+
+    Each call is a real one: the command runs as often as -n says.
+    """
 
     async def work(dev: Device) -> None:
         rows = parts(await _measure(dev, path, arguments, calls))

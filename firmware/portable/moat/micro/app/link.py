@@ -162,8 +162,8 @@ class ClientLink(StandIn):
 
     def why(self) -> Exception:
         """Return a CallNotRunError."""
-        text, exc = "this link is not connected", self._reason()
-        return CallNotRunError(text if exc is None else "%s: %s" % (text, exc))
+        exc = self._reason() or "it is being opened, `rdy_` with `wait` waits for that"
+        return CallNotRunError("the link '%s' is not connected: %s" % (self.keeper.name, exc))
 
     def _reason(self):
         refused = None if self._cmd is None else self._cmd.error
@@ -215,7 +215,7 @@ class ClientLink(StandIn):
                 self._error = exc
                 from moat.micro.report import report
 
-                report("no link: it is tried again in %d ms" % ms, exc)
+                report("%s: no link, tried again in %d ms: %s" % (self.keeper.name, ms, exc))
             await rt.sleep_ms(ms)
             ms = min(2 * ms, longest)
             if not 0 <= rt.ticks_diff(rt.ticks_ms(), began) < 2 * longest:

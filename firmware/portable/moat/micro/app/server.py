@@ -14,7 +14,7 @@ from moat.micro.app.link import Terms
 from moat.micro.cmd.link import LinkCmd
 from moat.micro.cmd.tree import BaseCmd
 from moat.micro.const import const
-from moat.micro.errors import LinkLost
+from moat.micro.errors import LinkError, LinkLost
 from moat.micro.stacks import ConfigError, build_stack, make
 
 _TYPING = const(0)  # true for type checkers only
@@ -80,5 +80,10 @@ class LinkServer(BaseCmd):
                 await node.cmd.closed()
         except LinkLost:
             pass  # it has hung up
+        except (LinkError, rt.TimeoutError) as exc:  # a stranger, and nothing that is to be mended
+            from moat.micro.report import report
+
+            text = str(exc) or "it has said nothing"
+            report("%s: no session with %s: %s" % (self.keeper.name, link.name, text))
         finally:
             del self.clients[n]

@@ -48,6 +48,8 @@ def error_from(err: object, options: "Any", path: "Any") -> Exception:
         exc: "Any" = rt.TimeoutError(*err[1:])  # which is the runtime's on a device
     else:
         exc = from_wire(err)
+        if type(exc) is OSError and exc.errno is None and len(exc.args) == 1:
+            exc = _with_errno(exc)  # a device raises it with the number alone
     options = options or {}
     hop = 0
     for n in options.get(AT, ()):
@@ -65,6 +67,16 @@ def error_from(err: object, options: "Any", path: "Any") -> Exception:
     except AttributeError:
         pass  # one of MicroPython's own
     return exc
+
+
+def _with_errno(exc):
+    """CPython's OSError has an `errno` only if it has a text, too; it is of a subclass then."""
+    import os
+
+    number = exc.args[0]
+    if not isinstance(number, int) or not 0 < number < 4096:
+        return exc
+    return OSError(number, os.strerror(number))
 
 
 class Call:

@@ -92,7 +92,28 @@ def _item(x):
     return str(x)
 
 
-def missing(what: "Any", where: str, exists: "list[Any]", but: str = "") -> NotFoundError:
+def leads_nowhere(path: "Any", i: int, node: "Any", streaming: bool) -> NotFoundError:
+    """Return the error for a path to a command whose item `i` is not at `node`, or is no such."""
+    word = isinstance(path, str)
+    last = word or i == len(path) - 1
+    name = path[i:] if word else path[i]
+    where = dotted(path[:i])
+    calls, streams, below = node.names("cmd_"), node.names("stream_"), node.children()
+    what = None
+    if name in calls or name in streams:
+        what = "a command, there is nothing below it"
+        if last:
+            what = "a call, not a stream" if streaming else "a stream, not a call"
+    elif last and not word and name in below:
+        what = "a level, not a command; '%s' tells what it has" % dotted(list(path) + ["dir_"])
+    if what:
+        return NotFoundError("%s is %s" % (_place(name, where), what))
+    exc = missing(name, where, calls + [x + " ~" for x in streams] + below if last else below)
+    note = getattr(node, "note", None)  # of a tree that has not all that it should have
+    return NotFoundError("%s; %s" % (exc, note)) if note else exc
+
+
+def missing(what: "Any", where: str, exists: "list[Any]") -> NotFoundError:
     """Return the error for an item that does not exist at `where`; near matches come first."""
     name = str(what)
     if len(name) > _SHOWN:
@@ -100,17 +121,16 @@ def missing(what: "Any", where: str, exists: "list[Any]", but: str = "") -> NotF
     names = sorted([str(x) for x in exists])
     most = max(2, len(name)) // 2
     # Whose lengths differ too much are not compared: that takes long.
-    far = [(_edits(name, x), x) for x in names if abs(len(name) - len(x)) <= most]
+    far = [(_edits(name, x.rstrip(" ~")), x) for x in names if abs(len(name) - len(x)) <= most + 2]
     first = [x for n, x in sorted(far) if n <= most]
+    there = first + [x for x in names if x not in first]
     return NotFoundError(
-        "no '%s'%s%s; there is: %s"
-        % (
-            name,
-            " in '%s'" % where if where else "",
-            but,
-            ", ".join(first + [x for x in names if x not in first]),
-        )
+        "no %s; there is: %s" % (_place(name, where), ", ".join(there) or "nothing")
     )
+
+
+def _place(what, where):
+    return "'%s'%s" % (what, " in '%s'" % where if where else "")
 
 
 def _edits(a, b):

@@ -111,4 +111,4 @@ def _items(path):
 def _refused(path):
     from moat.micro.cmd.path import dotted
 
-    return NotPermittedError("'%s' is not permitted on this link" % dotted(path))
+    return NotPermittedError("'%s' is not permitted on this link: see its `rights`" % dotted(path))

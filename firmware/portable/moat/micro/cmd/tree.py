@@ -199,7 +199,9 @@ class Dispatch(DirCmd):
             i += 1
             if node.link is not None:
                 return node, i, None
-        raise _missing(path, i, node, prefix if word or i == end else None)
+        from moat.micro.cmd.path import leads_nowhere  # for people, when something is wrong
+
+        raise leads_nowhere(path, i, node, streaming)
 
 
 def _method(node, prefix, name):
@@ -218,24 +220,6 @@ def _below(get, name):
         if isinstance(name, (list, dict)):
             return None  # nothing can have such a name
         raise
-
-
-def _missing(path, i, node, prefix):
-    """Return the error for the item `i`; `prefix` of what was looked for, None: a level."""
-    from moat.micro.cmd.path import dotted, missing  # for people, when something is wrong
-
-    name = path[i:] if isinstance(path, str) else path[i]
-    below = node.children()
-    exists = (node.names(prefix) if prefix else []) + below
-    return missing(name, dotted(path[:i]), exists, _what(node, name, prefix, below))
-
-
-def _what(node, name, prefix, below):
-    """Say what it is instead of what was looked for, if it is anything."""
-    for other, what in ((_COMMAND, "a call"), (_STREAM, "a stream")):
-        if other != prefix and name in node.names(other):
-            return ", it is " + what
-    return ", it is a level" if prefix and name in below else ""
 
 
 def load(spec: str) -> "Any":

@@ -50,11 +50,11 @@ class Base:
         They are split off while another task reads messages: somebody has to do that.
         EOFError: the link has ended. NoConsoleError: this stream carries no console.
         """
-        raise errors.NoConsoleError(type(self).__name__)
+        raise errors.NoConsoleError("%s has no console beside it" % type(self).__name__)
 
     async def cwr(self, buf: "Any") -> None:
         """Write `buf` as console bytes, never into the middle of a message."""
-        raise errors.NoConsoleError(type(self).__name__)
+        raise errors.NoConsoleError("%s has no console beside it" % type(self).__name__)
 
     async def flush(self) -> None:
         """Wait until the peer has what was sent, where that can be known; else return at once.
