@@ -138,12 +138,17 @@ async def test_the_reader_sees_how_many_were_dropped():
         await raw.open()
         await cmd.ready()
         async with cmd.stream_with(options(keep=1), ["x"], (), {}) as st:
-            ident = (await raw.expect(CALL))[1]
+            call = await raw.expect(CALL)
+            ident = call[1]
+            assert call[4] == 1  # no value waits at the reader while newer ones are dropped
             await raw.send(ITEM, ident, b"\x01")
-            await raw.send(ITEM, ident, b"\x05", 3)
-            await raw.send(ITEM, ident, b"\x09", 3)
             assert await st.recv() == 1
+            assert await raw.expect(CREDIT) == [CREDIT, ident, 2]
+            await raw.send(ITEM, ident, b"\x05", 3)
             assert await st.recv() == 5
+            assert st.dropped == 3
+            await raw.expect(CREDIT)
+            await raw.send(ITEM, ident, b"\x09", 3)
             assert await st.recv() == 9
             assert st.dropped == 6
 

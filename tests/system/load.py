@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -171,8 +172,9 @@ async def left_out(load: Command, random: Random) -> None:
     """A stream from the device that is left, read or not."""
     keep = random.choice([0, 0, 1, 8])
     async with load.out(1000, random.choice([0, 100])).using(keep=keep) as st:
-        for _ in range(random.choice([0, 0, 1, 5])):
-            await st.recv()
+        with suppress(EOFError):  # what is left out makes it short
+            for _ in range(random.choice([0, 0, 1, 5])):
+                await st.recv()
 
 
 async def left_ticks(load: Command, random: Random) -> None:

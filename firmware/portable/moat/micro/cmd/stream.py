@@ -63,6 +63,10 @@ class Stream:
     def _is_open(self):
         return True
 
+    def _window(self):
+        """Bytes that the peer may be ahead of our reader."""
+        return self._cmd.window
+
     def _message(self, data, dropped):
         """The message that carries a value."""
 
@@ -119,7 +123,7 @@ class Stream:
             await self._changed.wait()
         data = items.pop(0)
         self._taken += len(data) + 1
-        if self._taken * 2 >= self._cmd.window:
+        if self._taken * 2 >= self._window():
             n = self._taken
             self._taken = 0
             self._allowed += n
@@ -238,8 +242,8 @@ class CallStream(Stream):
 
     async def __aenter__(self) -> "CallStream":
         path, args, kw = self._start
-        self._allowed = self._cmd.window
-        self._ident = self._cmd.start(self, path, args, kw, self._cmd.window, self._options)
+        self._allowed = self._window()
+        self._ident = self._cmd.start(self, path, args, kw, self._allowed, self._options)
         return self
 
     async def __aexit__(self, et: "Any", exc: "Any", tb: "Any") -> None:
@@ -273,6 +277,11 @@ class CallStream(Stream):
 
     def _is_open(self):
         return self._cmd.core.mine(self._ident, self)
+
+    def _window(self):
+        # The latest value only: the others are replaced where they are sent, and do not wait here.
+        latest = self._options and self._options.get(KEEP) == 1
+        return 1 if latest else self._cmd.window
 
     def _message(self, data, dropped):
         return self._cmd.core.feed(self._ident, data, dropped)
