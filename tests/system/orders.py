@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 
 from moat.micro.device import Device, connect, ready
-from moat.micro.errors import LinkError, LinkLost, LostCallError
+from moat.micro.errors import LinkError, LostCallError
 from moat.micro.net.net import NetLink
 from moat.micro.net.unix import UnixLink
 from moat.micro.proto.stack import Base
@@ -129,8 +129,6 @@ async def _times_started(dev: Device) -> int:
     """Return how often the device has started; 0 when it has just ended again."""
     try:
         return await dev.count.starts()
-    except LinkLost:
-        raise
     except (LinkError, LostCallError):
-        await ready(dev)
+        await ready(dev)  # it raises what ends the link for good
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,22 @@ def test_no_class_is_missing() -> None:
                 continue
             for name in re.findall(r"^class ([A-Z]\w*(?:Buf|Blk|Msg))\b", path.read_text(), re.M):
                 assert name in known | {"CmdMsg"}, f"{path.name}: {name}"
+
+
+def _kinds(root: str) -> dict[str, str]:
+    """The kinds of links of a side, and their options as the table shows them."""
+    links = runpy.run_path(str(ROOT / root / "moat/micro/net/kinds.py"))["LINKS"]
+    return {
+        kind: f"{needed} [{others}]" if others else needed
+        for kind, (_, needed, others) in links.items()
+    }
+
+
+def test_the_kinds_of_links_are_those_of_the_table() -> None:
+    host, device = _kinds("host"), _kinds("firmware/device")
+    rows = ["| kind | host | device |", "|---|---|---|"]
+    for kind in sorted(host | device):
+        cells = [f"`{kind}`", host.get(kind, ""), device.get(kind, "")]
+        rows.append("| " + " | ".join(cells).replace("  ", " ").strip() + " |")
+    found = _TEXT.split("<!-- kinds -->\n")[1].split("\n<!-- end -->")[0]
+    assert found.splitlines() == rows
