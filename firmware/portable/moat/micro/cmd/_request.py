@@ -48,7 +48,7 @@ _CALLER = const(("arrived", "call", "cancel", "fed", "feed", "grant", "mine"))
 
 _KEY = const(1)  # why a peer leaves: it wants another key, or one at all
 
-_WANTED = const("the peer wants its key of this link to be proved: give it here, too")
+_WANTED = const("the peer wants its key of this link to be proved: give both ends the same one")
 _WHY = const("the peer has left or started anew")
 
 
