@@ -104,7 +104,15 @@ class App(BaseCmd):
         raise ValueError("after", n)
 
 
+class Unprintable:
+    """Its repr fails."""
+
+    def __repr__(self):
+        raise KeyError("repr")
+
+
 _ERRORS = {
+    "unprintable": ValueError(Unprintable()),
     "value": ValueError("text", 3),
     "key": KeyError("missing"),
     "os": OSError(5),

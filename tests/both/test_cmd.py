@@ -107,6 +107,9 @@ async def test_an_error_of_an_unknown_type_says_what_it_was():
 async def test_no_error_of_a_command_harms_the_link():
     async with linked(limit=400) as (near, far):
         with raises(ValueError) as info:
+            await near.call(["app", "bad"], "unprintable")
+        assert info.exc.args == ("<Unprintable, whose repr raises KeyError>",)
+        with raises(ValueError) as info:
             await near.call(["app", "bad"], "big")
         assert info.exc.args == (str(1 << 70),)
         with raises(SyntaxError, RemoteError) as info:

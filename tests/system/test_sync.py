@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from moat.micro.errors import LinkLost, NotFoundError
-from moat.micro.sync import connect_sync, stream
+from moat.micro.sync import connect_sync, stream, using
 from moat.micro.target import link_to
 from tests.system.support import probe, write_files
 
@@ -45,6 +45,16 @@ def test_help_and_signatures(folder: str) -> None:
         assert repr(dev) == "<device>"
         with pytest.raises(AttributeError):
             _ = dev._repr_html_
+
+
+def test_more_can_be_asked_for(folder: str) -> None:
+    with connect_sync(link_to("emu:unix", cwd=folder)) as dev:
+        with pytest.raises(ValueError, match="bad") as info:
+            using(dev.probe.fail, traceback=True)("ValueError", "bad")
+        assert "cmd_fail" in str(getattr(info.value, "remote_traceback", None))
+        with stream(using(dev.probe.count, keep=1), 1000) as values:
+            found = list(values)
+            assert values.dropped == 1000 - len(found) > 0
 
 
 def test_streams(folder: str) -> None:

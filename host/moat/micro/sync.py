@@ -9,7 +9,7 @@ with connect_sync("emu:unix") as dev:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from moat.micro.cmd.path import P
 from moat.micro.device import Call, Command, Device, OwnDoc, connect
 from moat.micro.errors import LinkLost
 
-__all__ = ["SyncCommand", "SyncDevice", "SyncStream", "connect_sync", "stream"]
+__all__ = ["SyncCommand", "SyncDevice", "SyncStream", "connect_sync", "stream", "using"]
 
 T = TypeVar("T")
 
@@ -57,9 +57,10 @@ class _Runner:
 class SyncCommand:
     """A path into the tree of a device; attributes and items lead deeper, a call calls."""
 
-    def __init__(self, runner: _Runner, command: Command) -> None:
+    def __init__(self, runner: _Runner, command: Command, more: Mapping[str, Any] = {}) -> None:
         self._runner = runner
         self._command = command
+        self._more = more  # arguments of Call.using
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._command, name)
@@ -70,11 +71,15 @@ class SyncCommand:
 
     def __call__(self, *args: Any, **kw: Any) -> Any:
         """Run the command and return its result; for streams see `stream`."""
-        return _result(self._runner, self._command(*args, **kw))
+        return _result(self._runner, self._made(args, kw))
+
+    def _made(self, args: tuple[Any, ...], kw: dict[str, Any]) -> Call:
+        call = self._command(*args, **kw)
+        return call.using(**self._more) if self._more else call
 
     @contextmanager
     def _stream(self, *args: Any, **kw: Any) -> Generator[SyncStream]:
-        with self._runner.enter(self._command(*args, **kw)) as values:
+        with self._runner.enter(self._made(args, kw)) as values:
             yield SyncStream(self._runner, values)
 
     def _text(self) -> str:
@@ -134,12 +139,22 @@ class SyncStream:
         """What the command returned; None before its end."""
         return self._values.result
 
+    @property
+    def dropped(self) -> int:
+        """Number of values that the sender has left out so far, see `using`."""
+        return self._values.dropped
+
 
 @contextmanager
 def stream(command: SyncCommand, *args: Any, **kw: Any) -> Generator[SyncStream]:
     """Run a streaming command; leaving the context ends it at the far end."""
     with command._stream(*args, **kw) as values:  # pyright: ignore[reportPrivateUsage]
         yield values
+
+
+def using(command: SyncCommand, **more: Any) -> SyncCommand:
+    """Return the command with more asked for: the arguments are those of `device.Call.using`."""
+    return SyncCommand(command._runner, command._command, more)  # pyright: ignore[reportPrivateUsage]
 
 
 @contextmanager

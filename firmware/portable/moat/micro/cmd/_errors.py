@@ -69,7 +69,10 @@ def _plain(a):
             return a
     except UnicodeError:
         pass
-    return repr(a)
+    try:
+        return repr(a)
+    except Exception as exc:  # it is code of an app
+        return "<%s, whose repr raises %s>" % (type(a).__name__, type(exc).__name__)
 
 
 def from_wire(err: object) -> Exception:
