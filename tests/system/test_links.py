@@ -258,7 +258,8 @@ async def test_killing_the_middle_device_ends_all_that_goes_through_it(
         assert outcomes.ended["result"] >= CALLS // 4
         assert sum(outcomes.ended.values()) == CALLS + STREAMS
         assert CALLS + STREAMS - outcomes.ended["result"] >= STREAMS
-        assert not first._cmd.core.calls
+        while first._cmd.core.calls:  # the end of those that were cancelled is yet to be told
+            await first.sys.ping()
         await running(last, 0)
 
 
