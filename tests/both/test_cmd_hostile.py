@@ -213,21 +213,26 @@ async def test_cancelling_again_and_again_does_no_more_than_once():
         await idle(cmd)
 
 
+class Slow(BaseCmd):
+    """A command that takes its time to end."""
+
+    def __init__(self, running, leave):
+        self.running = running
+        self.leave = leave
+
+    async def cmd_slow(self):
+        self.running.append(1)
+        try:
+            await rt.Event().wait()
+        finally:
+            async with rt.grace_ms(1000):
+                await self.leave.wait()
+            self.running.pop()
+
+
 async def test_commands_that_outlive_their_deadline_count():
-    running = []
-
-    class Slow(BaseCmd):
-        async def cmd_slow(self):
-            running.append(1)
-            try:
-                await rt.Event().wait()
-            finally:
-                async with rt.grace_ms(1000):
-                    await leave.wait()
-                running.pop()
-
-    leave = rt.Event()
-    async with attacked(tree(Slow()), max_served=3) as (cmd, raw):
+    running, leave = [], rt.Event()
+    async with attacked(tree(Slow(running, leave)), max_served=3) as (cmd, raw):
         said, n = "TimeoutError", 0
         while said == "TimeoutError":  # also if it came before the command could begin
             n += 1
@@ -243,20 +248,8 @@ async def test_commands_that_outlive_their_deadline_count():
 
 
 async def test_commands_that_outlive_their_session_count():
-    running = []
-
-    class Slow(BaseCmd):
-        async def cmd_slow(self):
-            running.append(1)
-            try:
-                await rt.Event().wait()
-            finally:
-                async with rt.grace_ms(1000):
-                    await leave.wait()
-                running.pop()
-
-    leave = rt.Event()
-    async with attacked(tree(Slow()), max_served=3) as (cmd, raw):
+    running, leave = [], rt.Event()
+    async with attacked(tree(Slow(running, leave)), max_served=3) as (cmd, raw):
         for n in range(1, 6):
             await raw.send(CALL, n, ["app", "slow"])
             await raw.send(CALL, 100 + n, *ADD)  # of an app that is none: an error

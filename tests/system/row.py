@@ -86,5 +86,5 @@ async def two(
     )
     write_device(folder / "two", {"apps": UP, "up": server(kind="unix", path="sock")}, files)
     async with alone(folder / "two"), device(folder / "one", root) as dev:
-        await connected(dev.next.sys.ping)
+        await dev.next.rdy_(wait=True)
         yield dev

@@ -94,7 +94,8 @@ async def chain(folders: dict[str, Path]) -> AsyncIterator[tuple[Device, Device]
         last = await stack.enter_async_context(device(folders["three"]))
         await stack.enter_async_context(alone(folders["two"]))
         first = await stack.enter_async_context(device(folders["one"]))
-        await connected(first.next.next.sys.ping)
+        await first.next.rdy_(wait=True)
+        await first.next.next.rdy_(wait=True)
         yield first, last
 
 
