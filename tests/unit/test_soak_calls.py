@@ -17,6 +17,7 @@ def result(free: list[list[int]], calls: dict[int, object] | None = None) -> Res
     load: Any = SimpleNamespace(dev=SimpleNamespace(_cmd=SimpleNamespace(core=core)), count={})
     res = Result(load)
     res.free = free
+    res.done = [1000 * (i + 1) for i in range(len(free))]
     res.left = [[0, 0]]
     return res
 
@@ -31,6 +32,22 @@ def result(free: list[list[int]], calls: dict[int, object] | None = None) -> Res
 )
 def test_what_is_gone_is_found_on_each_device(free: list[list[int]], gone: list[int]) -> None:
     assert result(free).gone == gone
+
+
+def test_memory_that_falls_slowly_is_found() -> None:
+    scatter = [0, 900, 300, 600] * 25
+    res = result([[10_000 - 40 * i + scatter[i], 5000 + scatter[i]] for i in range(100)])
+    [(lost, error), (flat, error_of_flat)] = res.falls
+    assert lost == pytest.approx(40, abs=error)
+    assert abs(flat) < error_of_flat < 10
+    res.judge()
+    assert "1,000 calls cost" in "".join(res.wrong)
+
+
+def test_memory_that_only_scatters_is_not_gone() -> None:
+    res = result([[10_000 + [0, 900, 300, 600][i % 4]] for i in range(100)])
+    res.judge()
+    assert res.wrong == []
 
 
 def test_what_is_left_over_is_wrong() -> None:
