@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bench import run
 from bench._figure import Bar, Figure, at_least, at_most
+from bench._ledger import Ledger
 from bench._repl import RawRepl, ReplError
 from bench._rounds import in_turn
 from moat.micro.proto.stack import BaseBuf
@@ -187,3 +188,36 @@ async def test_an_error_at_the_raw_repl_is_raised(piece: int, answer: bytes, mes
     repl = RawRepl(_Image([(b"code\x04", answer)], piece))
     with pytest.raises(ReplError, match=message):
         await repl.run("code")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    changelog = tmp_path / "CHANGELOG.md"
+    changelog.write_text("# Changes\n\n### Figures\n\n* older: a 1: first\n", encoding="utf-8")
+    return Ledger("bytes", tmp_path / "bytes.toml", changelog)
+
+
+def test_figures_that_are_committed_are_told_of(ledger: Ledger) -> None:
+    ledger.update({"small": 7, "big": 12_345}, "they\n grew")
+    assert ledger.read() == {"small": 7, "big": 12_345}
+    assert ledger.is_told()
+    assert ledger.changelog.read_text(encoding="utf-8").splitlines()[-2:] == [
+        "* bytes: small 7, big 12,345: they grew",
+        "* older: a 1: first",
+    ]
+
+
+@pytest.mark.parametrize("reason", ["", " "])
+def test_figures_without_a_reason_are_not_told_of(ledger: Ledger, reason: str) -> None:
+    ledger.update({"small": 7}, reason)
+    assert not ledger.is_told()
+
+
+def test_figures_that_were_changed_by_hand_are_not_told_of(ledger: Ledger) -> None:
+    ledger.update({"small": 7}, "a reason")
+    ledger.path.write_text("small = 8", encoding="utf-8")
+    assert not ledger.is_told()
+
+
+def test_a_ledger_without_figures_knows_none(ledger: Ledger) -> None:
+    assert ledger.read() == {}
