@@ -192,7 +192,10 @@ class CmdMsg(Base):
         try:
             while out:
                 msgs = out[:_TOGETHER]
-                del out[:_TOGETHER]
+                if len(out) > _TOGETHER:
+                    del out[:_TOGETHER]
+                else:
+                    out.clear()  # on MicroPython that alone gives the memory of a long queue back
                 self._tell()
                 for msg in msgs:
                     if len(msg) > 5 and msg[0] == wire.CALL and wire.DEADLINE in msg[5]:
