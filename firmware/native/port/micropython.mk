@@ -7,7 +7,7 @@ CFLAGS_USERMOD += -I$(PORT_MOD_DIR) -I$(BUILD)/image
 
 ifneq ($(QEMU_ARCH),)
 SRC_USERMOD_C += $(addprefix $(PORT_MOD_DIR)/, \
-	port_bare.c qemu/qemu.c qemu/boot.c qemu/uart_ring.c qemu/hw_$(QEMU_ARCH).c)
+	port_bare.c boot_bare.c qemu/qemu.c qemu/boot.c qemu/uart_ring.c qemu/hw_$(QEMU_ARCH).c)
 QSTR_GLOBAL_DEPENDENCIES += $(PORT_MOD_DIR)/qemu/mpconfig_qemu.h
 LDFLAGS_USERMOD += $(addprefix -Wl$(comma)--wrap=, \
 	mp_hal_stdout_tx_strn mp_hal_stdin_rx_chr mp_hal_stdio_poll \

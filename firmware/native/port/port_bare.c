@@ -44,13 +44,19 @@ static bool wait_room(void) {
 }
 
 static void tx_direct(const uint8_t *s, size_t len) {
-    for (; len; len--) {
+    while (len) {
         if (!wait_room()) {
             con.dropped += len;
             return;
         }
-        hw_tx(*s++);
+        size_t n = hw_tx(s, len);
+        s += n;
+        len -= n;
     }
+}
+
+static void tx_char(uint8_t c) {
+    hw_tx(&c, 1);
 }
 
 static bool may_tx(void) {
@@ -63,10 +69,10 @@ static void tx_captured(const uint8_t *s, size_t len) {
     for (; len; len--) {
         uint8_t c = port_text(*s++);
         while (con.len && may_tx()) {
-            hw_tx(ring_get());
+            tx_char(ring_get());
         }
         if (con.len == 0 && may_tx()) {
-            hw_tx(c);
+            tx_char(c);
             continue;
         }
         if (con.len == sizeof(con.ring)) {
@@ -74,7 +80,7 @@ static void tx_captured(const uint8_t *s, size_t len) {
                 con.dropped += len;
                 return;
             }
-            hw_tx(ring_get());
+            tx_char(ring_get());
         }
         con.ring[(con.head + con.len++) % sizeof(con.ring)] = c;
     }
@@ -126,11 +132,7 @@ mp_uint_t port_read(port_id_t id, void *buf, mp_uint_t len, int *err) {
 }
 
 mp_uint_t port_write(const void *buf, mp_uint_t len, int *err) {
-    const uint8_t *s = buf;
-    mp_uint_t n = 0;
-    while (n < len && hw_tx_room()) {
-        hw_tx(s[n++]);
-    }
+    mp_uint_t n = hw_tx_room() ? hw_tx(buf, len) : 0;
     con.inside = n < len;
     if (n == 0 && len) {
         *err = MP_EAGAIN;

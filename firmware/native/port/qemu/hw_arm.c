@@ -51,8 +51,12 @@ bool hw_tx_room(void) {
     return !(UART_STATE & TX_FULL);
 }
 
-void hw_tx(uint8_t c) {
-    UART_DATA = c;
+size_t hw_tx(const uint8_t *buf, size_t len) {
+    size_t n = 0;
+    while (n < len && hw_tx_room()) {
+        UART_DATA = buf[n++];
+    }
+    return n;
 }
 
 static void uart_handler(void) {
