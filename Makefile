@@ -32,8 +32,8 @@ venv: ## the virtual environment, build/venv
 build: ## the image of BOARD
 	@$(TOOL).build $(BOARD)
 
-images: ## the images of all boards
-	@$(TOOL).build $(BOARDS)
+images: ## the images of all boards that can be built here
+	@$(TOOL).build --all
 
 run: build ## start the image of BOARD on this terminal; Ctrl-] leaves
 	@$(TOOL).terminal run $(BOARD)

@@ -1,4 +1,4 @@
-"""A Debian source tarball from another suite, by a private apt configuration.
+"""A Debian source tarball or package from another suite, by a private apt configuration.
 
 The machine's own sources say where the mirror is and which keyring verifies it; only the
 suite is replaced. Nothing of the system is changed: lists, cache and sources are below the
@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from tools.common import ToolError, run
 
-__all__ = ("Source", "derive", "fetch_orig", "read_sources")
+__all__ = ("Source", "derive", "fetch_deb", "fetch_orig", "read_sources")
 
 ETC = Path("/etc/apt")
 _ALIASES = {
@@ -145,7 +147,8 @@ def _apt(conf: Path, *args: str, cwd: Path) -> str:
     return done.stdout
 
 
-def _fetch(conf: Path, package: str, version: str, work: Path) -> tuple[Path, str]:
+def _source(conf: Path, package: str, version: str, work: Path) -> tuple[Path, str]:
+    """See fetch_orig."""
     _apt(conf, "update", "--error-on=any", cwd=work)
     args = ("source", "--only-source", "--tar-only", package)
     uri = _PRINTED.search(_apt(conf, *args, "--print-uris", cwd=work))
@@ -154,6 +157,22 @@ def _fetch(conf: Path, package: str, version: str, work: Path) -> tuple[Path, st
     folder = work / "download"
     _apt(conf, *args, "--download-only", cwd=folder)  # goes on with a part that is there
     return folder / uri["file"], uri["sha"]
+
+
+def _deb(conf: Path, package: str, version: str, work: Path) -> tuple[Path, str]:
+    """See fetch_deb."""
+    _apt(conf, "update", "--error-on=any", cwd=work)
+    uri = _PRINTED.search(_apt(conf, "download", package, "--print-uris", cwd=work))
+    if not uri or not unquote(uri["file"]).startswith(f"{package}_{version}_"):
+        raise ToolError(f"it has {uri['file'] if uri else 'no such package'}, not {version}")
+    folder = work / "download"
+    _apt(conf, "download", package, cwd=folder)
+    return folder / unquote(uri["file"]), uri["sha"]
+
+
+def fetch_deb(package: str, version: str, suites: tuple[str, ...], work: Path) -> tuple[Path, str]:
+    """Download a binary package below `work`; see fetch_orig."""
+    return _first(_deb, "deb", package, version, suites, work)
 
 
 def fetch_orig(
@@ -167,11 +186,23 @@ def fetch_orig(
     Raises:
         ToolError: no archive of this machine has this version; names all that were tried.
     """
+    return _first(_source, "deb-src", package, version, suites, work)
+
+
+def _first(
+    fetch: Callable[[Path, str, str, Path], tuple[Path, str]],
+    kind: str,
+    package: str,
+    version: str,
+    suites: tuple[str, ...],
+    work: Path,
+) -> tuple[Path, str]:
     tried: list[str] = []
     for suite in suites:
         for sources in derive(ETC, suite):
             try:
-                return _fetch(_configure(work, sources), package, version, work)
+                conf = _configure(work, sources.replace("deb-src", kind, 1))
+                return fetch(conf, package, version, work)
             except ToolError as err:
                 tried.append(f"suite {suite}: {err}")
     raise ToolError("; ".join(tried) or f"no Debian archive in {ETC}")

@@ -1,6 +1,6 @@
-"""Build a board's image, and mpy-cross, with MicroPython's own Makefiles.
+"""Build a board's image, and mpy-cross, with MicroPython's own Makefiles or its CMake files.
 
-    python3 -m tools.build BOARD
+    python3 -m tools.build BOARD…|--all
 
 Images go to MOAT_BUILD/BOARD/; the Makefile gives each version of MicroPython a folder of its
 own. V=1 shows what the compilers say; else it is in MOAT_BUILD/BOARD.log.
@@ -12,15 +12,19 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from moat.micro.boards import Board, load
-from tools import fetch, image, setup
+from moat.micro import uf2
+from moat.micro.boards import Board, all_boards, load
+from tools import fetch, image, libs, setup
 from tools.common import ROOT, ToolError, build_dir, lock, main, run, say, shown
 
 __all__ = ("build", "mpy_cross")
+
+_CMAKE = ("rp2",)  # ports that are built by CMake
 
 # What make hands to sub-makes (a BOARD=… of ours would override MicroPython's), and
 # variables that mean something to MicroPython's Makefiles.
@@ -38,6 +42,7 @@ def build(board: Board) -> Path:
     """
     setup.ensure_board(board)
     source = fetch.source()
+    libs.ensure(board, source)
     out = build_dir() / board.name
     with lock(build_dir() / f".{board.name}.lock"):
         cross = mpy_cross(source)
@@ -46,8 +51,13 @@ def build(board: Board) -> Path:
             return board.image_path
         state.drop_stale()
         began = time.monotonic()
-        values = _variables(board, source, out)
-        _make(source / "ports" / board.port, out, values, source, cross)
+        port = source / "ports" / board.port
+        if board.port in _CMAKE:
+            _cmake(port, out, _cmake_variables(board, source, out), source, cross)
+        else:
+            _make(port, out, _variables(board, source, out), source, cross)
+        if board.family:
+            _write_uf2(board, out)
         if not board.image_path.is_file():
             raise ToolError(f"{board.name}: the build made no {shown(board.image_path)}")
         state.save()
@@ -67,14 +77,39 @@ def mpy_cross(source: Path) -> Path:
     return program
 
 
+def _write_uf2(board: Board, out: Path) -> None:
+    data = (out / "firmware.bin").read_bytes()
+    board.image_path.write_bytes(uf2.pack(data, uf2.FAMILIES[board.family], uf2.FLASH))
+
+
+def _empty_lib() -> str:
+    """An empty micropython-lib: a manifest may not require()."""
+    folder = build_dir() / "micropython-lib"
+    folder.mkdir(exist_ok=True)
+    (folder / "README.md").touch()
+    return str(folder)
+
+
+def _cmake_variables(board: Board, source: Path, out: Path) -> dict[str, str]:
+    """As _variables, for a port that is built by CMake."""
+    values = {
+        "MICROPY_BOARD": board.name,
+        "MICROPY_FROZEN_MANIFEST": str(image.prepare(board, source, out)),
+        "MICROPY_LIB_DIR": _empty_lib(),
+        "PICO_NO_PICOTOOL": "1",  # we make the UF2
+        "Python3_EXECUTABLE": sys.executable,
+        "USER_C_MODULES": str(ROOT / "firmware" / "native" / "port"),
+    }
+    if (board.folder / "mpconfigboard.cmake").exists():  # else it is one that the port has
+        values["MICROPY_BOARD_DIR"] = str(board.folder)
+    return values | board.build
+
+
 def _variables(board: Board, source: Path, out: Path) -> dict[str, str]:
     """The port's variables: where our files are."""
-    libs = build_dir() / "micropython-lib"  # an empty one: a manifest may not require()
-    libs.mkdir(exist_ok=True)
-    (libs / "README.md").touch()
     values = {
         "FROZEN_MANIFEST": str(image.prepare(board, source, out)),
-        "MPY_LIB_DIR": str(libs),
+        "MPY_LIB_DIR": _empty_lib(),
         "USER_C_MODULES": str(ROOT / "firmware" / "native"),
     }
     if board.port == "unix":
@@ -85,7 +120,11 @@ def _variables(board: Board, source: Path, out: Path) -> dict[str, str]:
 
 
 def _environment(source: Path, cross: Path | None) -> dict[str, str]:
-    env = {key: value for key, value in os.environ.items() if key not in _NOT_PASSED}
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in _NOT_PASSED and not key.startswith("PICO_")
+    }
     # The date in the banner is the source's: the image does not change with the day.
     env["SOURCE_DATE_EPOCH"] = str(int((source / "py" / "mpconfig.h").stat().st_mtime))
     if not (source / ".git").exists():
@@ -103,19 +142,36 @@ def _make(
 ) -> None:
     if not folder.is_dir():
         raise ToolError(f"{source} has no {folder.relative_to(source)}")
+    settings = [f"{key}={value}" for key, value in values.items()]
+    command = ["make", "-C", str(folder), _jobs(), f"BUILD={out}", *settings]
+    _carry_out([command], out, _environment(source, cross))
+
+
+def _cmake(folder: Path, out: Path, values: dict[str, str], source: Path, cross: Path) -> None:
+    settings = [f"-D{key}={value}" for key, value in values.items()]
+    steps = [["make", "-C", str(out), _jobs()]]
+    if not (out / "Makefile").exists():  # CMake removes it when it fails
+        steps.insert(0, ["cmake", "-S", str(folder), "-B", str(out), *settings])
+    _carry_out(steps, out, _environment(source, cross))
+
+
+def _jobs() -> str:
+    return f"-j{len(os.sched_getaffinity(0))}"
+
+
+def _carry_out(steps: list[list[str]], out: Path, env: dict[str, str]) -> None:
+    """Run commands, one after the other; what they say goes to a log beside the folder `out`."""
     log = out.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
-    jobs = len(os.sched_getaffinity(0))
-    command = ["make", "-C", str(folder), f"-j{jobs}", f"BUILD={out}"]
-    command += [f"{key}={value}" for key, value in values.items()]
     with log.open("w") as file:
         to = None if os.environ.get("V") else file
-        done = subprocess.run(
-            command, env=_environment(source, cross), stdin=subprocess.DEVNULL,
-            stdout=to, stderr=subprocess.STDOUT if to else None, check=False,
-        )  # fmt: skip
-    if done.returncode:
-        raise ToolError(f"building {out.name} failed{_tail(log)}")
+        for command in steps:
+            done = subprocess.run(
+                command, env=env, stdin=subprocess.DEVNULL,
+                stdout=to, stderr=subprocess.STDOUT if to else None, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise ToolError(f"building {out.name} failed{_tail(log)}")
 
 
 def _tail(log: Path) -> str:
@@ -140,7 +196,9 @@ class _State:
             path for path in (ROOT / "firmware").rglob("*") if path.suffix in (".py", ".c", ".h")
         )
         facts = [p for p in sorted(board.folder.iterdir()) if p.is_file() and p not in manifests]
-        facts += sorted((ROOT / "firmware" / "native").rglob("micropython.mk"))
+        native = ROOT / "firmware" / "native"
+        for pattern in ("micropython.mk", "micropython.cmake", "mpconfig_rp2.h"):
+            facts += sorted(native.rglob(pattern))
         self.parts = {
             "config": _digest(facts, str(source), _compiler(board)),
             "manifest": _digest(manifests),
@@ -197,9 +255,21 @@ def _digest(paths: Iterable[Path], *texts: str) -> str:
 
 def _main(args: list[str]) -> None:
     if not args:
-        raise ToolError("name a board: python3 -m tools.build BOARD")
+        raise ToolError("name a board: python3 -m tools.build BOARD…|--all")
+    if args == ["--all"]:
+        _build_all()
+        return
     for name in args:
         build(load(name))
+
+
+def _build_all() -> None:
+    """Build every board whose libraries can be got here."""
+    for board in all_boards():
+        if missing := libs.unknown(board):
+            say(f"{board.name}: not built; {libs.how(missing)}")
+        else:
+            build(board)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Console:
     """An image running on a pseudo terminal; close() ends it."""
 
     def __init__(self, board: Board, command: list[str]) -> None:
-        self._at_repl = bool(board.run.shell)
+        self._at_repl = bool(board.run and board.run.shell)
         self.fd, slave = pty.openpty()
         if board.port != "unix":  # Ctrl-C is for the image, not a signal for the emulator
             tty.setraw(slave)
@@ -143,7 +143,7 @@ def shell(board: Board) -> Generator[Console]:
     Raises:
         ToolError: it does not start.
     """
-    console = Console(board, board.command() + list(board.run.shell))
+    console = Console(board, board.command() + list(board.run.shell if board.run else ()))
     try:
         yield console
     finally:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from moat.micro.uf2 import FAMILIES
+
 __all__ = ("Board", "BoardError", "Need", "all_boards", "build_dir", "load", "root")
 
 _HERE = Path(__file__).resolve()
 _INSTALLED = _HERE.parent / "_boards"
-_FLASH = ("run",)
+_FLASH = ("run", "uf2")
 
 
 class BoardError(Exception):
@@ -58,29 +60,42 @@ class Board:
     image: str
     """File name of the image within the board's build folder."""
     flash: str
-    """How the image gets onto the board; "run": it is started on this machine."""
+    """How the image gets onto the board; "run": it is started on this machine. "uf2": it is
+    copied to the drive that the board's boot loader shows."""
     link: str
     """What a host talks to it through."""
     needs: tuple[Need, ...]
     build: dict[str, str]
-    """Variables for the port's Makefile."""
-    run: Run
+    """Variables for the port's Makefile, or for CMake."""
+    run: Run | None
+    """None: this machine cannot run it."""
     folder: Path
     """Where the board's files are."""
     docs: bool = False
     """Whether the image carries the documentation of its commands; see tools/image.py."""
+    libs: tuple[str, ...] = ()
+    """What else of MicroPython's source it needs: folders in lib/; see tools/libs.py."""
+    family: str = ""
+    """Of a UF2 file: the chips that take it, one of uf2.FAMILIES."""
 
     @property
     def image_path(self) -> Path:
         """Where `make build` puts the image; it need not exist."""
         return build_dir() / self.name / self.image
 
+    @property
+    def elf_path(self) -> Path:
+        """The image with its symbols, where that is another file."""
+        return self.image_path.with_suffix(".elf") if self.family else self.image_path
+
     def command(self, serial: str = "stdio", *, socket: str | Path = "") -> list[str]:
         """The command that starts the image with its console on stdio, a pty or a socket.
 
         Raises:
-            BoardError: this board has no such console.
+            BoardError: this board has no such console, or cannot be run here.
         """
+        if self.run is None:
+            raise BoardError(f"{self.name}: this machine cannot run its image")
         try:
             args = self.run.command + self.run.serial[serial]
         except KeyError:
@@ -134,24 +149,30 @@ def parse(path: Path) -> Board:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
         raise BoardError(f"{path}: {err}") from None
     table = _Table(path, "", data)
-    build, run = table.table("build"), table.table("run")
+    build = table.table("build")
     make = build.table("make")
+    flash = table.text("flash", _FLASH)
+    run = table.table("run") if flash == "run" or "run" in data else None
+    uf2 = table.table("uf2") if flash == "uf2" else None
     board = Board(
         name=path.parent.name,
         title=table.text("title"),
         mcu=table.text("mcu"),
         port=table.text("port"),
         image=table.text("image"),
-        flash=table.text("flash", _FLASH),
+        flash=flash,
         link=table.text("link"),
         needs=tuple(_need(item) for item in table.tables("needs")),
         build={key: make.text(key) for key in list(make.data)},
-        run=_run(run),
+        run=_run(run) if run else None,
         folder=path.parent,
         docs=table.flag("docs"),
+        libs=build.texts("libs", default=[]),
+        family=uf2.text("family", tuple(FAMILIES)) if uf2 else "",
     )
-    for part in (table, build, make, run):
-        part.end()
+    for part in (table, build, make, run, uf2):
+        if part:
+            part.end()
     return board
 
 

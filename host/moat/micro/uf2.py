@@ -11,8 +11,10 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ("FAMILIES", "RP2040", "RP2350", "Uf2Error", "Uf2Image", "family_name", "pack", "unpack")
+__all__ = ("FAMILIES", "FLASH", "RP2040", "RP2350", "Uf2Error", "Uf2Image", "family_name", "pack", "unpack")
 
+FLASH = 0x10000000
+"""Where the flash of these chips begins."""
 RP2040 = 0xE48BFF56
 RP2350 = 0xE48BFF59
 """The Arm cores of an RP2350, secure mode."""

@@ -108,5 +108,9 @@ def _start_timer(callback):
     try:
         from _qemu import Timer
     except ImportError:
-        return None
+        try:
+            from machine import Timer
+        except ImportError:
+            return None
+        return Timer(period=_PERIOD_MS, callback=callback)
     return Timer(_PERIOD_MS, callback)
