@@ -47,7 +47,7 @@ _SUITES = ("trixie",)
 
 
 def unknown(board: Board) -> list[str]:
-    """The libraries of a board that no package has; none when MPY_DIR names a source."""
+    """The libraries of a board that we get from no package; none when MPY_DIR names a source."""
     if os.environ.get("MPY_DIR"):
         return []
     return [name for name in board.libs if name not in _PACKAGES]
@@ -56,8 +56,8 @@ def unknown(board: Board) -> list[str]:
 def how(names: list[str]) -> str:
     """What to do about such libraries."""
     return (
-        f"no package has {', '.join(names)}: give a full checkout of MicroPython, with its "
-        "submodules, as MPY_DIR=…"
+        f"it needs MicroPython's submodules {', '.join(names)}: give a full checkout, with "
+        "them, as MPY_DIR=…"
     )
 
 

@@ -23,10 +23,24 @@ command = ["emulate", "-k={image}"]
 stdio = []
 socket = ["-s", "unix:{socket}"]
 """
+FLASHED = """
+title = "A board"
+mcu = "M"
+port = "rp2"
+image = "image.uf2"
+flash = "uf2"
+link = "usb"
+needs = []
+[build]
+libs = ["a-lib"]
+[build.make]
+[uf2]
+family = "rp2040"
+"""
 BAD = {
     "title is missing": ('title = "A board"', ""),
     "mcu must be a string": ('"M"', "1"),
-    "flash is 'x', not one of: run": ('flash = "run"', 'flash = "x"'),
+    "flash is 'x', not one of: run, uf2": ('flash = "run"', 'flash = "x"'),
     "colour is not known": ("[build.make]", 'colour = "red"\n[build.make]'),
     "docs must be true or false": ('flash = "run"', 'flash = "run"\ndocs = 1'),
     "needs must be a list of tables": ("needs = [", "needs = [1, "),
@@ -34,6 +48,9 @@ BAD = {
     r"needs\[1\]\.size is not known": ('tool = "x"', 'tool = "x", size = 1'),
     r"build\.make is missing": ("[build.make]", "[build.other]"),
     r"build\.make\.A must be a string": ('A = "1"', "A = 1"),
+    r"build\.libs must be a list of strings": ("[build.make]", "[build]\nlibs = [1]\n[build.make]"),
+    "uf2 is missing": ('flash = "run"', 'flash = "uf2"'),
+    r"uf2 is not known": ("[build.make]", "[uf2]\n[build.make]"),
     r"run\.command must be a list of strings": ('"emulate"', "1"),
     r"run\.serial\.stdio must be a list": ("stdio = []", 'stdio = "x"'),
     r"run\.how is not known": ("[run.serial]", "how = 1\n[run.serial]"),
@@ -66,6 +83,17 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert board.folder == tmp_path / "some"
     assert not board.docs
     assert boards.parse(write(tmp_path, "docs = true\n" + GOOD, "other")).docs
+
+
+def test_a_board_that_is_flashed_need_not_run_here(tmp_path: Path) -> None:
+    board = boards.parse(write(tmp_path, FLASHED))
+    assert (board.libs, board.family, board.run) == (("a-lib",), "rp2040", None)
+    assert board.elf_path == board.image_path.with_suffix(".elf")
+    with pytest.raises(BoardError, match="^some: this machine cannot run its image$"):
+        board.command()
+    other = write(tmp_path, FLASHED.replace('"rp2040"', '"rp1"'), "other")
+    with pytest.raises(BoardError, match=r"uf2\.family is 'rp1', not one of: rp2040, "):
+        boards.parse(other)
 
 
 def test_image_is_in_the_build_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,14 +149,19 @@ def test_installed_boards_are_found(
 
 
 def test_our_boards_can_be_read() -> None:
-    assert [board.name for board in all_boards()] == ["qemu-arm", "qemu-rv32", "unix"]
+    assert [board.name for board in all_boards()] == [
+        "qemu-arm", "qemu-rv32", "rp2", "rp2-w", "rp2350", "rp2350-w", "unix",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("board", all_boards(), ids=lambda board: board.name)
 def test_our_boards_are_complete(board: boards.Board) -> None:
     assert (board.folder / "manifest.py").is_file()
-    assert "stdio" in board.run.serial
     assert board.needs[0].tool.endswith("gcc")  # tools/size.py takes its name from there
+    if board.run is None:
+        assert board.flash != "run"
+        return
+    assert "stdio" in board.run.serial
     assert any(str(board.image_path) in arg for arg in board.command())
     kinds = [arg for kind in board.run.serial for arg in board.command(kind, socket="/s")]
     assert not [arg for arg in kinds if "{" in arg]

@@ -63,6 +63,7 @@ def test_unknown_board_is_one_line(goal: str) -> None:
     [
         ("qemu-arm", "arm-none-eabi-gcc", "libnewlib-arm-none-eabi"),
         ("qemu-rv32", "qemu-system-riscv32", "qemu-system-misc"),
+        ("rp2", "cmake", "cmake"),
         ("unix", "gcc", "libc6-dev"),
     ],
 )
@@ -221,9 +222,13 @@ def test_broken_build_shows_the_compilers_error(tmp_path: Path) -> None:
 def test_size_reads_the_image(board: build.Board) -> None:
     if not (board.image_path.is_file() and setup.has(board.needs[0])):
         pytest.skip(f"run: make BOARD={board.name} build")
-    found = size.sections(board, board.image_path)
+    found = size.sections(board, board.elf_path)
     assert sorted(found) == ["bss", "data", "text"]
     assert found["text"] > 100_000
+    assert 50_000 < size.frozen(board) < found["text"]
+    if board.run is None:
+        assert size.heap_size(board) > 200_000
+        return
     assert 0 < size.heap_with_stack(board) < size.heap_free(board)
 
 
@@ -237,7 +242,9 @@ def test_shell_carries_out_its_input() -> None:
     assert done.stdout.split() == ["2", "3"]
 
 
-@pytest.mark.parametrize("board", all_boards(), ids=lambda board: board.name)
+@pytest.mark.parametrize(
+    "board", [board for board in all_boards() if board.run], ids=lambda board: board.name
+)
 def test_shell_on_a_terminal(board: build.Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     if not board.image_path.is_file():
@@ -252,6 +259,16 @@ def test_shell_on_a_terminal(board: build.Board, monkeypatch: pytest.MonkeyPatch
         assert console.process.wait(timeout=60) == 0
     finally:
         console.close()
+
+
+@pytest.mark.parametrize("goal", ["run", "shell"])
+def test_a_board_that_cannot_run_here_is_one_line(goal: str) -> None:
+    if not load("rp2").image_path.is_file():
+        pytest.skip("run: make BOARD=rp2 build")
+    done = make("BOARD=rp2", goal)
+    assert done.returncode != 0
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert line == "error: rp2: this machine cannot run its image"
 
 
 def test_clean_keeps_downloads_and_distclean_nothing(tmp_path: Path) -> None:
