@@ -76,7 +76,7 @@ def heap_free(board: Board) -> int:
     """
     with terminal.shell(board) as console:
         console.prompt()
-        if not (board.run and board.run.shell):  # the stack may have been interrupted at half its start
+        if not console.at_repl:  # the stack may have been interrupted at half its start
             console.restart()
         text = console.command("import gc; gc.collect(); print(gc.mem_free())")
     try:

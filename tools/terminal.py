@@ -37,7 +37,7 @@ class Console:
     """An image running on a pseudo terminal; close() ends it."""
 
     def __init__(self, board: Board, command: list[str]) -> None:
-        self._at_repl = bool(board.run and board.run.shell)
+        self.at_repl = bool(board.run and board.run.shell)
         self.fd, slave = pty.openpty()
         if board.port != "unix":  # Ctrl-C is for the image, not a signal for the emulator
             tty.setraw(slave)
@@ -77,7 +77,7 @@ class Console:
         while not seen.endswith(_PROMPT):
             if time.monotonic() > end or self.process.poll() is not None:
                 raise ToolError(f"the image shows no prompt, but: {seen[-200:]!r}")
-            if not self._at_repl:
+            if not self.at_repl:
                 self.write(b"\x03")
             while not seen.endswith(_PROMPT) and (data := self.read(_AGAIN_S)):
                 seen += data

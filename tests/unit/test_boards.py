@@ -48,7 +48,10 @@ BAD = {
     r"needs\[1\]\.size is not known": ('tool = "x"', 'tool = "x", size = 1'),
     r"build\.make is missing": ("[build.make]", "[build.other]"),
     r"build\.make\.A must be a string": ('A = "1"', "A = 1"),
-    r"build\.libs must be a list of strings": ("[build.make]", "[build]\nlibs = [1]\n[build.make]"),
+    r"build\.libs must be a list of strings": (
+        "[build.make]",
+        "[build]\nlibs = [1]\n[build.make]",
+    ),
     "uf2 is missing": ('flash = "run"', 'flash = "uf2"'),
     r"uf2 is not known": ("[build.make]", "[uf2]\n[build.make]"),
     r"run\.command must be a list of strings": ('"emulate"', "1"),
@@ -89,7 +92,7 @@ def test_a_board_that_is_flashed_need_not_run_here(tmp_path: Path) -> None:
     board = boards.parse(write(tmp_path, FLASHED))
     assert (board.libs, board.family, board.run) == (("a-lib",), "rp2040", None)
     assert board.elf_path == board.image_path.with_suffix(".elf")
-    with pytest.raises(BoardError, match="^some: this machine cannot run its image$"):
+    with pytest.raises(BoardError, match=r"^some: this machine cannot run its image$"):
         board.command()
     other = write(tmp_path, FLASHED.replace('"rp2040"', '"rp1"'), "other")
     with pytest.raises(BoardError, match=r"uf2\.family is 'rp1', not one of: rp2040, "):

@@ -34,7 +34,8 @@ def package(folder: Path) -> Path:
     """A Debian package that holds one file."""
     (folder / "a" / "DEBIAN").mkdir(parents=True)
     (folder / "a" / "DEBIAN" / "control").write_text(
-        f"Package: a-source\nVersion: {VERSION}\nArchitecture: all\nMaintainer: x\nDescription: x\n"
+        f"Package: a-source\nVersion: {VERSION}\nArchitecture: all\n"
+        "Maintainer: x\nDescription: x\n"
     )
     (folder / "a" / "usr" / "src" / "a").mkdir(parents=True)
     (folder / "a" / "usr" / "src" / "a" / "a.c").write_text("int a;\n")

@@ -11,7 +11,17 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ("FAMILIES", "FLASH", "RP2040", "RP2350", "Uf2Error", "Uf2Image", "family_name", "pack", "unpack")
+__all__ = (
+    "FAMILIES",
+    "FLASH",
+    "RP2040",
+    "RP2350",
+    "Uf2Error",
+    "Uf2Image",
+    "family_name",
+    "pack",
+    "unpack",
+)
 
 FLASH = 0x10000000
 """Where the flash of these chips begins."""
