@@ -5,6 +5,7 @@
 #include "port.h"
 #include "port_bare.h"
 #include "py/mperrno.h"
+#include "extmod/misc.h"
 #include "py/mphal.h"
 
 // A port without a reader may hold up print() this long, then text is dropped.
@@ -88,6 +89,7 @@ static void tx_captured(const uint8_t *s, size_t len) {
 
 // Everything the interpreter prints ends here, with \n already made \r\n.
 mp_uint_t __wrap_mp_hal_stdout_tx_strn(const char *str, size_t len) {
+    mp_os_dupterm_tx_strn(str, len);
     if (con.capture) {
         tx_captured((const uint8_t *)str, len);
     } else {
