@@ -200,7 +200,7 @@ class _State:
         for pattern in ("micropython.mk", "micropython.cmake", "mpconfig_rp2.h"):
             facts += sorted(native.rglob(pattern))
         self.parts = {
-            "config": _digest(facts, str(source), _compiler(board)),
+            "config": _digest(facts, str(source), _compiler(board), libs.versions(board)),
             "manifest": _digest(manifests),
             "image": _digest([image.COLLECTOR, Path(image.__file__)]),
             "names": _digest((), *(str(p) for p in sources if p.suffix == ".py")),

@@ -16,7 +16,7 @@ from moat.micro.boards import Board
 from tools import apt
 from tools.common import ROOT, ToolError, lock, run, say, shown
 
-__all__ = ("ensure", "how", "unknown")
+__all__ = ("ensure", "how", "unknown", "versions")
 
 
 @dataclass(frozen=True)
@@ -69,29 +69,44 @@ def ensure(board: Board, source: Path, work: Path = ROOT / "build") -> None:
     Raises:
         ToolError: says which one is missing, and what to do.
     """
-    given = bool(os.environ.get("MPY_DIR"))
-    missing = [name for name in board.libs if not _is_there(source / "lib" / name)]
-    if not missing:
+    if os.environ.get("MPY_DIR"):
+        _check(board, source)
         return
-    if given:
-        paths = " ".join(f"lib/{name}" for name in missing)
-        todo = f"type: git -C {source} submodule update --init {paths}"
-        raise ToolError(f"board {board.name}: MPY_DIR has no {paths}; {todo}")
     if names := unknown(board):
         raise ToolError(f"board {board.name}: {how(names)}")
+    wanted = {source / "lib" / name: _folder(name, work) for name in board.libs}
+    if all(_leads_to(place, target) for place, target in wanted.items()):
+        return
     with lock(work / "download" / ".lock"):
-        for name in missing:
+        for name in board.libs:
             _link(source / "lib" / name, _unpacked(name, work))
 
 
-def _is_there(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
+def _check(board: Board, source: Path) -> None:
+    folders = [source / "lib" / name for name in board.libs]
+    if missing := [path for path in folders if not (path.is_dir() and any(path.iterdir()))]:
+        paths = " ".join(f"lib/{path.name}" for path in missing)
+        todo = f"type: git -C {source} submodule update --init {paths}"
+        raise ToolError(f"board {board.name}: MPY_DIR has no {paths}; {todo}")
+
+
+def versions(board: Board) -> str:
+    """The libraries that a board is built with, and their versions."""
+    return " ".join(f"{p.name} {p.version}" for name, p in _PACKAGES.items() if name in board.libs)
+
+
+def _folder(name: str, work: Path) -> Path:
+    return work / "src" / f"{name}-{_PACKAGES[name].version}"
+
+
+def _leads_to(place: Path, target: Path) -> bool:
+    return place.is_symlink() and target.is_dir() and place.resolve() == target.resolve()
 
 
 def _link(place: Path, target: Path) -> None:
-    """Make `place`, which may be an empty folder or a link to nowhere, a link to `target`."""
-    if _is_there(place):
-        return  # another process was faster
+    """Make `place`, which may be an empty folder or another link, a link to `target`."""
+    if _leads_to(place, target):
+        return
     if place.is_symlink():
         place.unlink()
     elif place.is_dir():
@@ -101,7 +116,7 @@ def _link(place: Path, target: Path) -> None:
 
 def _unpacked(name: str, work: Path) -> Path:
     package = _PACKAGES[name]
-    target = work / "src" / f"{name}-{package.version}"
+    target = _folder(name, work)
     if not target.is_dir():  # it appears complete, or not at all
         new = target.with_name(f".new-{target.name}")
         shutil.rmtree(new, ignore_errors=True)

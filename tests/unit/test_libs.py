@@ -96,6 +96,20 @@ def test_the_download_is_kept(archive: Path, source: Path, tmp_path: Path) -> No
     assert (archive / "log").read_text() == asked
 
 
+def test_another_version_replaces_the_link(
+    archive: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libs.ensure(BOARD, source, tmp_path / "work")
+    before = libs.versions(BOARD)
+    other = replace(libs._PACKAGES["a-lib"], version="2.0-1")
+    monkeypatch.setattr(libs, "_PACKAGES", {"a-lib": other})
+    monkeypatch.setenv("NAME", "a-source_2.0-1_all.deb")
+    libs.ensure(BOARD, source, tmp_path / "work")
+    assert (source / "lib" / "a-lib").readlink().name == "a-lib-2.0-1"
+    assert (before, libs.versions(BOARD)) == (f"a-source {VERSION}", "a-source 2.0-1")
+    assert (archive / "log").read_text().count("update") == 2
+
+
 @pytest.mark.parametrize("signed", ["as it is", "0" * 64])
 def test_a_package_that_is_not_the_known_one_is_refused(
     archive: Path, source: Path, tmp_path: Path, signed: str
