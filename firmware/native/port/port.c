@@ -131,11 +131,20 @@ static mp_obj_t mod_peek(mp_obj_t buf, mp_obj_t skip) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(mod_peek_obj, mod_peek);
 
-// interrupt(n): drop input, then KeyboardInterrupt. Not by raising it: this is
-// called by the scheduler, which prints exceptions and goes on.
+static mp_obj_t interrupt_now(mp_obj_t none) {
+    mp_sched_keyboard_interrupt();
+    return none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(interrupt_now_obj, interrupt_now);
+
+// interrupt(n): drop input, then KeyboardInterrupt in the program. This is called by
+// the scheduler, which prints exceptions and goes on; and where there are threads a
+// callback is interrupted as well. So it has to wait for this callback's end.
 static mp_obj_t mod_interrupt(mp_obj_t n) {
     port_skip(mp_obj_get_int(n));
-    mp_sched_keyboard_interrupt();
+    if (!mp_sched_schedule(MP_OBJ_FROM_PTR(&interrupt_now_obj), mp_const_none)) {
+        mp_sched_keyboard_interrupt();
+    }
     return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(mod_interrupt_obj, mod_interrupt);
