@@ -23,9 +23,7 @@ def set_unix_us(us):
         pass  # the board, or the process, goes on as it is
     else:
         s, later = (us - _EPOCH) // 1_000_000, 0
-        if (
-            s >= 0x80000000
-        ):  # from 2038 on: gmtime takes 31 bits, and after 28 years all is the same
+        if s >= 0x80000000:  # too much for gmtime; after 28 years all is the same
             s, later = s - 883_612_800, 28
         y, mo, d, h, mi, s, wd = time.gmtime(s)[:7]
         RTC().datetime((y + later, mo, d, wd, h, mi, s, 0))
