@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One RP2040 from one reset to the next: rp2040js with our boot ROM and our peripherals.
-import { Flash, SpiNor } from './flash.js';
+import { SpiNor } from './flash.js';
 import { QspiPins, Registers, Rosc, Ssi, SYSINFO, VREG } from './peripherals.js';
 import { Pins } from './pins.js';
 import { RP2040, SimulationClock } from './rp2040js.js';
@@ -155,5 +155,3 @@ export class Chip {
     return limit - left;
   }
 }
-
-export { Flash };

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the board's time follows the host's.
+
+/** More lag than this is given up: a busy board is slow, it does not hurry afterwards. */
+const MAX_LAG_NANOS = 20e6;
+
+/** Real time: the board's clock never runs ahead of the host's. Both are in nanoseconds. */
+export class RealTime {
+  constructor() {
+    this.offset = null;
+  }
+
+  /** Up to which time of the board it may run. */
+  target(boardNanos, hostNanos) {
+    if (this.offset === null || hostNanos - this.offset - boardNanos > MAX_LAG_NANOS) {
+      this.offset = hostNanos - boardNanos;
+    }
+    return hostNanos - this.offset;
+  }
+
+  /** How long the host may sleep when the board does nothing for `idleNanos`. */
+  sleep(idleNanos) {
+    return idleNanos;
+  }
+
+  /** The board's clock starts anew. */
+  restart() {
+    this.offset = null;
+  }
+}
+
+/** As fast as it goes: time in which the board waits takes none. */
+export class FreeRunning {
+  target() {
+    return Infinity;
+  }
+  sleep(idleNanos) {
+    return idleNanos === Infinity ? Infinity : 0;
+  }
+  restart() {}
+}
