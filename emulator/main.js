@@ -33,11 +33,23 @@ const { values } = parseArgs({
   },
 });
 
-function startPtys(folder, ports) {
+function startPtys(folder, board, ports) {
   fs.mkdirSync(folder, { recursive: true });
   const links = ports.map(({ name, port }) => [name, `${folder}/${name}`, port]);
   const args = links.map(([, link, port]) => `${link}=${port}`);
   const child = spawn('python3', [PTY, ...args], { stdio: ['pipe', 'inherit', 'inherit'] });
+  child.stdin.on('error', () => {});
+  const shown = new Set();
+  const show = (number, there) => {
+    if (there !== shown.has(number)) {
+      shown[there ? 'add' : 'delete'](number);
+      child.stdin.write(`${there ? '+' : '-'}${number}\n`);
+    }
+  };
+  ports.forEach((port, number) => {
+    show(number, port.ends.present());
+    board.on('usb', () => show(number, port.ends.present()));
+  });
   child.on('exit', (status) => status && fail(`the ptys have ended with status ${status}`));
   return Object.fromEntries(links.map(([name, link]) => [name, link]));
 }
@@ -66,7 +78,7 @@ async function main() {
   const control = await serveControl(board, Number(values['port-control'] ?? 0), () => info);
   info.ports.control = control.address().port;
   if (values.pty) {
-    info.ptys = startPtys(values.pty, ports);
+    info.ptys = startPtys(values.pty, board, ports);
   }
   if (values.drive) {
     info.drive = values.drive;

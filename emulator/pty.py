@@ -1,9 +1,9 @@
 """Ptys for TCP ports: python3 pty.py LINK=PORT…
 
 LINK becomes a symbolic link to a pty. Whoever opens it is connected to the port, from then until
-it is closed: the port sees the same as with a TCP client. While the port refuses, as that of a
-USB device that is not there, there is no LINK; when the port closes, the pty hangs up.
-It ends when its standard input is closed.
+it is closed: the port sees the same as with a TCP client. When the port closes, the pty hangs up.
+A link is there from a line "+N" on standard input (N counts the links from 0) to a line "-N", as a
+USB port is. It ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -134,9 +134,22 @@ async def _sessions(pty: Pty, port: int) -> None:
 
 
 async def _main(pairs: list[str]) -> None:
-    asyncio.get_running_loop().add_reader(0, lambda: os.read(0, 1) or os._exit(0))
     links = [(Path(link), int(port)) for link, port in (pair.rsplit("=", 1) for pair in pairs)]
-    await asyncio.gather(*(_serve(link, port) for link, port in links))
+    running: dict[int, asyncio.Future[None]] = {}
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    while line := await reader.readline():
+        number = int(line[1:])
+        if task := running.pop(number, None):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if line[:1] == b"+":
+            running[number] = asyncio.ensure_future(_serve(*links[number]))
+    for task in running.values():
+        task.cancel()
+    await asyncio.gather(*running.values(), return_exceptions=True)
 
 
 if __name__ == "__main__":

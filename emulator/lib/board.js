@@ -196,6 +196,7 @@ export class Board extends EventEmitter {
 
   usbOpen() {
     this.usbOpened = true;
+    this.usbHeld = false; // the one before may have left in the middle
     this.chip?.usb.open();
     this.#wake();
   }

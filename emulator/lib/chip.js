@@ -13,7 +13,9 @@ import { UsbHost } from './usb_host.js';
 
 const ROM_END = 0x4000;
 const NANOS = 1e9;
-const WATCHDOG_SCRATCH_KEPT = 8;
+const FIFO_STATUS = 0x50;
+const FIFO_READY = 3;
+const FIFO_READ = 0x58;
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -60,6 +62,11 @@ export class Chip {
     rp.uart = this.uarts.map((uart) => Object.assign(uart, { clkPeriChanged() {} }));
     rp.usbCtrl = this.#place(0x50110, new UsbDevice(rp));
     this.usb = new UsbHost(rp.usbCtrl, this.clock);
+    // There is no second core. What it says after each reset, a zero, is always in the FIFO: the
+    // SDK waits for it.
+    const read = rp.sio.readUint32.bind(rp.sio);
+    rp.sio.readUint32 = (offset) =>
+      offset === FIFO_STATUS ? FIFO_READY : offset === FIFO_READ ? 0 : read(offset);
   }
 
   #watchdog({ reason = 0, scratch = null }) {
@@ -72,7 +79,7 @@ export class Chip {
       watchdog.alarm.enable = false; // it would be due again at once
       watchdog.timer.enable = false;
       this.halted = true;
-      const kept = watchdog.scratchData.slice(0, WATCHDOG_SCRATCH_KEPT);
+      const kept = watchdog.scratchData.slice();
       this.on.reset({ reason: watchdog.reason, scratch: kept });
     };
   }

@@ -52,7 +52,8 @@ export class SerialPort {
 
   /** Bytes from the board. They are lost when nobody is there, as on a wire. */
   send(bytes) {
-    if (this.client && !this.client.write(bytes)) {
+    // A client that is about to go would never drain.
+    if (this.client?.writable && !this.client.write(bytes)) {
       this.ends.hold(true);
     }
   }

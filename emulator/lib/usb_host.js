@@ -5,6 +5,7 @@ import { STALLED } from './usb_device.js';
 
 const TRANSACTION_NANOS = 50e3; // about what 64 bytes take at full speed
 const RESET_NANOS = 10e6;
+const CLOSING_NANOS = 1e9; // so long a device that takes nothing can hold up close()
 const GET_DESCRIPTOR = 6;
 const SET_ADDRESS = 5;
 const SET_CONFIGURATION = 9;
@@ -50,12 +51,14 @@ export class UsbHost {
       this.resetAlarm.scheduled = false;
       this.device.busReset();
     });
+    this.closeAlarm = clock.createAlarm(() => this.#closed());
     this.onReady = () => {};
     this.onGone = () => {};
     this.onData = () => true; // returns false to hold the device back until resume()
     this.onDrain = () => {};
     this.baud = 115200;
     this.opened = false;
+    this.closing = false;
     this.info = null;
     this.received = 0;
     this.sent = 0;
@@ -214,15 +217,31 @@ export class UsbHost {
 
   /** A program opens the port: the line is set, DTR and RTS go up, and IN tokens are sent. */
   open() {
+    if (this.closing) {
+      this.#closed();
+    }
     this.opened = true;
     if (this.ready) {
       this.#lineState();
     }
   }
 
+  /** It closes the port: what it has written still goes out, as with a tty. */
   close() {
-    this.opened = false;
     this.held = false;
+    this.closing = true;
+    if (this.ready && this.out.length) {
+      this.closeAlarm.schedule(CLOSING_NANOS);
+      this.#kick();
+    } else {
+      this.#closed();
+    }
+  }
+
+  #closed() {
+    this.closeAlarm.cancel();
+    this.closing = false;
+    this.opened = false;
     this.out = [];
     this.outBytes = 0;
     if (this.ready) {
@@ -294,6 +313,10 @@ export class UsbHost {
     }
     const { length } = this.out.shift();
     this.sent += length;
+    if (this.closing && !this.out.length) {
+      this.#closed();
+      return true;
+    }
     const full = this.outBytes >= READ_AHEAD;
     this.outBytes -= length;
     if (full && this.outBytes < READ_AHEAD) {
