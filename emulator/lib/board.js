@@ -36,6 +36,7 @@ export class Board extends EventEmitter {
     this.uartOut = [[], []];
     this.clearToSend = [true, true];
     this.watching = false;
+    this.inRun = false;
   }
 
   // --- power and reset
@@ -147,12 +148,34 @@ export class Board extends EventEmitter {
     }
   }
 
+  #target(chip) {
+    return this.pace.target(chip.clock.nanos, hostNanos(), chip.waiting);
+  }
+
+  /** A board that slept is brought to the present, before something happens to it. */
+  #catchUp() {
+    const { chip } = this;
+    if (chip?.waiting && !this.inRun) {
+      this.#run(chip);
+    }
+    return this.chip;
+  }
+
+  #run(chip) {
+    const from = performance.now();
+    this.inRun = true;
+    try {
+      chip.run(this.#target(chip), SLICE_INSTRUCTIONS);
+    } finally {
+      this.inRun = false;
+      this.busyMs += performance.now() - from;
+    }
+  }
+
   #slice() {
     this.timer = this.immediate = null;
     const { chip } = this;
-    const from = performance.now();
-    chip.run(this.pace.target(chip.clock.nanos, hostNanos()), SLICE_INSTRUCTIONS);
-    this.busyMs += performance.now() - from;
+    this.#run(chip);
     this.#flushUarts();
     if (chip.halted) {
       this.#halted();
@@ -164,7 +187,7 @@ export class Board extends EventEmitter {
   #next(chip) {
     if (!chip.waiting) {
       // Where the board is ahead of the host, there is nothing to do for a moment.
-      const ahead = chip.clock.nanos - this.pace.target(chip.clock.nanos, hostNanos());
+      const ahead = chip.clock.nanos - this.#target(chip);
       if (ahead < 1e6) {
         this.#wake();
       } else {
@@ -197,13 +220,13 @@ export class Board extends EventEmitter {
   usbOpen() {
     this.usbOpened = true;
     this.usbHeld = false; // the one before may have left in the middle
-    this.chip?.usb.open();
+    this.#catchUp()?.usb.open();
     this.#wake();
   }
 
   usbClose() {
     this.usbOpened = false;
-    this.chip?.usb.close();
+    this.#catchUp()?.usb.close();
     this.#wake();
   }
 
@@ -213,7 +236,7 @@ export class Board extends EventEmitter {
 
   /** Bytes for the device; false: wait for usb-drain. */
   usbWrite(bytes) {
-    const more = this.chip?.usb.write(bytes) ?? true;
+    const more = this.#catchUp()?.usb.write(bytes) ?? true;
     this.#wake();
     return more;
   }
@@ -222,20 +245,20 @@ export class Board extends EventEmitter {
   usbHold(held) {
     this.usbHeld = held;
     if (!held) {
-      this.chip?.usb.resume();
+      this.#catchUp()?.usb.resume();
       this.#wake();
     }
   }
 
   /** As a host program that sets the baud rate; 1200 asks some firmware for the boot loader. */
   usbBaud(baud) {
-    this.chip?.usb.setBaud(baud);
+    this.#catchUp()?.usb.setBaud(baud);
     this.#wake();
   }
 
   /** Bytes for a UART; false: wait for uart-drain. */
   uartWrite(number, bytes) {
-    const more = this.chip?.uarts[number].feed(bytes) ?? true;
+    const more = this.#catchUp()?.uarts[number].feed(bytes) ?? true;
     this.#wake();
     return more;
   }
@@ -243,7 +266,7 @@ export class Board extends EventEmitter {
   /** The CTS line of a UART: false holds a board off that uses it. */
   uartClearToSend(number, clear) {
     this.clearToSend[number] = clear;
-    this.chip?.uarts[number].setClearToSend(clear);
+    this.#catchUp()?.uarts[number].setClearToSend(clear);
     this.#wake();
   }
 
@@ -264,7 +287,7 @@ export class Board extends EventEmitter {
     if (!this.chip) {
       throw new Error(`the board is ${this.state}`);
     }
-    this.chip.pins.set(pin, level);
+    this.#catchUp().pins.set(pin, level);
     this.external.set(pin, level);
     this.#wake();
   }

@@ -10,9 +10,10 @@ export class RealTime {
     this.offset = null;
   }
 
-  /** Up to which time of the board it may run. */
-  target(boardNanos, hostNanos) {
-    if (this.offset === null || hostNanos - this.offset - boardNanos > MAX_LAG_NANOS) {
+  /** Up to which time of the board it may run; one that is `waiting` has no lag but has slept. */
+  target(boardNanos, hostNanos, waiting) {
+    const lag = hostNanos - this.offset - boardNanos;
+    if (this.offset === null || (lag > MAX_LAG_NANOS && !waiting)) {
       this.offset = hostNanos - boardNanos;
     }
     return hostNanos - this.offset;
