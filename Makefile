@@ -16,7 +16,7 @@ STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("pureli
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help boards venv build images run shell demo test proof check soak soak-calls bench size clean distclean
+.PHONY: help boards venv emulator build images run shell demo test proof check soak soak-calls bench size clean distclean
 
 help: ## this list
 	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"
@@ -32,6 +32,9 @@ venv: ## the virtual environment, build/venv
 build: ## the image of BOARD
 	@$(TOOL).build $(BOARD)
 
+emulator: ## what the emulated rp2 board needs: rp2040js and its boot ROM
+	@$(TOOL).emulator
+
 images: ## the images of all boards that can be built here
 	@$(TOOL).build --all
 
@@ -45,7 +48,7 @@ demo: venv ## a host script talks to the unix image
 	@$(TOOL).build unix
 	@$(VENV)/python examples/demo.py
 
-test: venv images ## all tests; ARGS=… for pytest, e.g. ARGS="tests/unit -k name"
+test: venv images emulator ## all tests; ARGS=… for pytest, e.g. ARGS="tests/unit -k name"
 	@$(VENV)/python -m pytest $(ARGS)
 
 proof: venv images ## by hand: thousands of calls on bad lines, to the emulated board; ARGS=names
