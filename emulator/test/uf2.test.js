@@ -1,22 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseUf2, RP2040_FAMILY, Uf2Error } from '../lib/uf2.js';
+import { makeUf2 } from '../lib/fakes.js';
+import { parseUf2, Uf2Error } from '../lib/uf2.js';
 
 const SIZE = 0x200000;
-
-export function makeUf2(pieces, { family = RP2040_FAMILY, count = pieces.length } = {}) {
-  return Buffer.concat(
-    pieces.map(([address, bytes], number) => {
-      const block = Buffer.alloc(512);
-      const words = [0x0a324655, 0x9e5d5157, 0x2000, address, bytes.length, number, count, family];
-      words.forEach((word, index) => block.writeUInt32LE(word, 4 * index));
-      Buffer.from(bytes).copy(block, 32);
-      block.writeUInt32LE(0x0ab16f30, 508);
-      return block;
-    }),
-  );
-}
 
 const good = makeUf2([[0x10000000, [1, 2]], [0x10000100, [3]]]);
 
