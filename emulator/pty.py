@@ -1,4 +1,6 @@
-"""Ptys for TCP ports: python3 pty.py LINK=PORT…
+"""Ptys for TCP ports.
+
+    python3 pty.py LINK=PORT…
 
 LINK becomes a symbolic link to a pty. Whoever opens it is connected to the port, from then until
 it is closed: the port sees the same as with a TCP client. When the port closes, the pty hangs up.
@@ -123,7 +125,7 @@ async def _serve(link: Path, port: int) -> None:
 
 async def _sessions(pty: Pty, port: int) -> None:
     while True:
-        while not pty.is_open:
+        while not pty.is_open:  # noqa: ASYNC110 - nothing tells when a pty is opened
             await asyncio.sleep(_POLL)
         try:
             with await _connect(port) as connection:

@@ -31,9 +31,9 @@ _NEEDS = (
 )
 _PACKAGE = ("package.json", "package-lock.json", ".npmrc")
 _FLAGS = (
-    "-mcpu=cortex-m0plus -mthumb -Os -ffreestanding -fno-builtin -fno-tree-loop-distribute-patterns"
-    " -nostdlib -Wall -Wextra -Werror"
-).split()
+    "-mcpu=cortex-m0plus", "-mthumb", "-Os", "-ffreestanding", "-fno-builtin",
+    "-fno-tree-loop-distribute-patterns", "-nostdlib", "-Wall", "-Wextra", "-Werror",
+)  # fmt: skip
 
 
 def prepare() -> None:

@@ -76,6 +76,9 @@ export class Chip {
       watchdog.scratchData.set(scratch);
     }
     watchdog.onWatchdogTrigger = () => {
+      if (this.halted) {
+        return; // a forced reset while the timer runs: rp2040js starts that again
+      }
       watchdog.alarm.enable = false; // it would be due again at once
       watchdog.timer.enable = false;
       this.halted = true;

@@ -13,7 +13,7 @@ const CR = 0x30;
 const IFLS = 0x34;
 const IMSC = 0x38;
 const RIS = 0x3c;
-const MIS = 0x40;
+const MASKED = 0x40;
 const ICR = 0x44;
 const DMACR = 0x48;
 const IDENTITY = { 0xfe0: 0x11, 0xfe4: 0x10, 0xfe8: 0x34, 0xfec: 0, 0xff0: 0x0d, 0xff4: 0xf0, 0xff8: 0x05, 0xffc: 0xb1 };
@@ -123,7 +123,7 @@ export class Uart extends BasePeripheral {
         return this.#flags();
       case RIS:
         return this.raw;
-      case MIS:
+      case MASKED:
         return this.raw & this.registers[IMSC];
       default:
         return this.registers[offset] ?? IDENTITY[offset] ?? 0;

@@ -1,7 +1,6 @@
 """The emulated RP2040: the tests of its models by node, and its ptys."""
 
 import contextlib
-import errno
 import os
 import re
 import select
@@ -113,10 +112,8 @@ def test_closing_the_port_hangs_up_the_pty(bridge: Bridge) -> None:
     fd, connection = bridge.open()
     connection.close()
     assert select.select([fd], [], [], LIMIT)[0]
-    try:
+    with contextlib.suppress(OSError):  # EIO, or the end, as the kernel likes
         assert os.read(fd, 100) == b""
-    except OSError as err:
-        assert err.errno == errno.EIO
     os.close(fd)
 
 
