@@ -130,6 +130,9 @@ export class UsbDevice extends BasePeripheral {
       this.status |= STATUS_CONNECTED | STATUS_FULL_SPEED_J;
       this.onResetSeen();
     }
+    if (before & STATUS_SETUP && !(this.status & STATUS_SETUP)) {
+      this.onBuffer(); // now the buffers are those of the new transfer
+    }
   }
 
   /** rp2040js calls this for each write to the dual-port RAM. */

@@ -131,7 +131,7 @@ export class UsbHost {
     }
     // The firmware clears what was left in the buffers when it handles the set-up packet.
     if (this.device.setupPending) {
-      return true;
+      return false;
     }
     return step.stage === 'in' ? this.#controlIn(step) : this.#controlRest(step);
   }
