@@ -265,6 +265,9 @@ export class Board extends EventEmitter {
 
   /** The CTS line of a UART: false holds a board off that uses it. */
   uartClearToSend(number, clear) {
+    if (!(number in this.clearToSend)) {
+      throw new RangeError(`there is no UART ${number}`);
+    }
     this.clearToSend[number] = clear;
     this.#catchUp()?.uarts[number].setClearToSend(clear);
     this.#wake();

@@ -19,6 +19,9 @@ const COMMANDS = {
   'gpio-get': (board, { pin }) => board.getPin(pin),
   'gpio-watch': (board, { pins = [] }, context) => context.watch(pins),
   'adc-set': (board, { channel, value }) => board.setAnalog(channel, value),
+  // Whoever is connected reads no more, or again; a TCP connection alone would take megabytes.
+  'usb-hold': (board, { held }) => board.usbHold(Boolean(held)),
+  'uart-hold': (board, { uart, held }) => board.uartClearToSend(uart, !held),
   'usb-baud': (board, { baud }) => board.usbBaud(baud),
 };
 

@@ -54,6 +54,7 @@ test('the control port answers, and refuses with the reason', (t) => {
   assert.match(answer(board, { id: 4, do: 'constructor' }, context).error, /unknown command/);
   assert.match(answer(board, { do: 'gpio-set', pin: 1, level: 1 }, context).error, /the board is off/);
   assert.match(answer(board, { do: 'adc-set', channel: 9, value: 1 }, context).error, /0 to 4/);
+  assert.match(answer(board, { do: 'uart-hold', uart: 2, held: true }, context).error, /no UART 2/);
   assert.equal(answer(board, { do: 'power', on: true }, context).ok, true);
   assert.equal(board.state, 'running');
   assert.equal(answer(board, { do: 'gpio-set', pin: 1, level: 1 }, context).ok, true);
