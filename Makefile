@@ -11,12 +11,14 @@ MOAT_BUILD ?= $(CURDIR)/build$(if $(MPY_DIR),/mpy-dir,$(if $(filter-out 1.25.0,$
 export MPY MPY_DIR MPY_GIT MOAT_BUILD ONLY
 
 VENV := build/venv/bin
+# What there has to be, beside the image, to run it.
+EMULATOR := $(shell sed -n 's/^make = "\(.*\)"/\1/p' boards/$(BOARD)/board.toml 2>/dev/null)
 TOOL := $(PYTHON) -m tools
 STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help boards venv emulator build images run shell demo test proof check soak soak-calls bench size clean distclean
+.PHONY: help boards venv emulator build images run shell emulate demo test proof check soak soak-calls bench size clean distclean
 
 help: ## this list
 	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"
@@ -38,11 +40,14 @@ emulator: ## what the emulated rp2 board needs: rp2040js and its boot ROM
 images: ## the images of all boards that can be built here
 	@$(TOOL).build --all
 
-run: build ## start the image of BOARD on this terminal; Ctrl-] leaves
+run: build $(EMULATOR) ## start the image of BOARD on this terminal; Ctrl-] leaves
 	@$(TOOL).terminal run $(BOARD)
 
-shell: build ## MicroPython's normal REPL on the image of BOARD; Ctrl-] leaves
+shell: build $(EMULATOR) ## MicroPython's normal REPL on the image of BOARD; Ctrl-] leaves
 	@$(TOOL).terminal shell $(BOARD)
+
+emulate: venv build $(EMULATOR) ## start the emulated BOARD with its ports, for other programs; ARGS=--blank
+	@$(VENV)/python -m tools.emulate $(BOARD) $(ARGS)
 
 demo: venv ## a host script talks to the unix image
 	@$(TOOL).build unix
@@ -64,13 +69,13 @@ check: venv ## format, lint, spelling, types
 soak: venv ## a million messages of the reliable protocol over a bad link; MESSAGES=… SEED=…
 	@$(VENV)/python -m tests.soak $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(SEED),--seed $(SEED))
 
-soak-calls: venv build ## calls and streams of all kinds on BOARD, ten minutes; MINUTES=…
+soak-calls: venv build $(EMULATOR) ## calls and streams of all kinds on BOARD, ten minutes; MINUTES=…
 	@$(VENV)/python -m tests.system.soak $(if $(MINUTES),-m $(MINUTES)) $(BOARD)
 
 bench: venv images ## all benchmarks, or ONLY=name; results in build/bench.json
 	@$(VENV)/python -m bench.run
 
-size: build ## text, data, bss, frozen bytes and free heap of BOARD
+size: build $(EMULATOR) ## text, data, bss, frozen bytes and free heap of BOARD
 	@$(TOOL).size $(BOARD)
 
 clean: ## remove what was built; downloads and the virtual environment stay

@@ -1,19 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// The board's serial ports as TCP ports on the loopback interface, one client at a time.
+// The board's serial ports as TCP ports on the loopback interface, or named sockets, one client at
+// a time.
+import fs from 'node:fs';
 import net from 'node:net';
 
-/** Listen on a port (0: any free one); resolves to the server. */
+/** Listen on a port (0: any free one), or on a path: a named socket; resolves to the server. */
 export function listen(port, onClient) {
   return new Promise((resolve, reject) => {
     const server = net.createServer({ noDelay: true }, onClient);
     server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve(server));
+    const ready = () => resolve(server);
+    if (String(Number(port)) === String(port)) {
+      server.listen(Number(port), '127.0.0.1', ready);
+      return;
+    }
+    const remove = () => fs.rmSync(port, { force: true });
+    remove(); // of one that was killed
+    process.on('exit', remove);
+    server.listen(port, ready);
   });
 }
 
 /**
  * One serial port. `ends` is the board's side: open(), close(), write(bytes) -> more?,
- * hold(held), present() -> whether a client may connect.
+ * hold(held), present() -> whether a client may connect, listens() -> whether its bytes get there.
  */
 export class SerialPort {
   constructor(name, ends) {
@@ -23,12 +33,13 @@ export class SerialPort {
   }
 
   async listen(port = 0) {
-    this.server = await listen(port, (client) => this.#connected(client));
-    this.port = this.server.address().port;
+    this.server = await listen(port, (client) => this.connect(client));
+    const address = this.server.address();
+    this.port = address.port ?? address;
   }
 
-  // A port that is not there or in use refuses: the connection ends at once.
-  #connected(client) {
+  /** A client comes, a Duplex. A port that is not there or in use refuses: it ends at once. */
+  connect(client) {
     client.on('error', () => {});
     if (this.client || !this.ends.present()) {
       client.destroy();
@@ -48,6 +59,9 @@ export class SerialPort {
       }
     });
     this.ends.open();
+    if (!this.ends.listens()) {
+      client.pause();
+    }
   }
 
   /** Bytes from the board. They are lost when nobody is there, as on a wire. */
@@ -60,7 +74,14 @@ export class SerialPort {
 
   /** The board takes bytes again. */
   drained() {
-    this.client?.resume();
+    if (this.ends.listens()) {
+      this.client?.resume();
+    }
+  }
+
+  /** The board is away: what the client has for it waits. */
+  wait() {
+    this.client?.pause();
   }
 
   /** The port goes away: so does the client. */
@@ -80,6 +101,7 @@ export class SerialPort {
 export function serialPorts(board, { keep = false } = {}) {
   const usb = new SerialPort('usb', {
     present: () => keep || board.usbUp,
+    listens: () => board.usbUp,
     open: () => board.usbOpen(),
     close: () => board.usbClose(),
     write: (bytes) => board.usbWrite(bytes),
@@ -89,6 +111,7 @@ export function serialPorts(board, { keep = false } = {}) {
     (number) =>
       new SerialPort(`uart${number}`, {
         present: () => true,
+        listens: () => true,
         open: () => board.uartClearToSend(number, true),
         close: () => board.uartClearToSend(number, true),
         write: (bytes) => board.uartWrite(number, bytes),
@@ -98,11 +121,11 @@ export function serialPorts(board, { keep = false } = {}) {
   board.on('usb-data', (bytes) => usb.send(bytes));
   board.on('usb-drain', () => usb.drained());
   board.on('usb', (up) => {
-    usb.drained();
-    if (!up && !keep) {
-      usb.disconnect();
-    } else if (up && usb.client) {
+    if (!up) {
+      keep ? usb.wait() : usb.disconnect();
+    } else if (usb.client) {
       board.usbOpen();
+      usb.drained();
     }
   });
   board.on('uart-data', (number, bytes) => uarts[number].send(bytes));

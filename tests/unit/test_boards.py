@@ -19,6 +19,9 @@ needs = [{tool = "cc", package = "gcc libc6-dev", file = "crt1.o"}, {tool = "x",
 A = "1"
 [run]
 command = ["emulate", "-k={image}"]
+flash = ["-f", "{flash}"]
+make = "tool"
+made = ["{root}/one", "{root}/two"]
 [run.serial]
 stdio = []
 socket = ["-s", "unix:{socket}"]
@@ -114,6 +117,39 @@ def test_command_is_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert board.command("socket", socket="/s")[2:] == ["-s", "unix:/s"]
     with pytest.raises(BoardError, match=r"some: no 'pty' console; it has: stdio, socket"):
         board.command("pty")
+
+
+def test_a_flash_is_kept_where_there_is_one(tmp_path: Path) -> None:
+    board = boards.parse(write(tmp_path))
+    assert board.command(flash="/f")[2:] == ["-f", "/f"]
+    other = boards.parse(write(tmp_path, GOOD.replace('flash = ["-f", "{flash}"]', ""), "other"))
+    with pytest.raises(BoardError, match="other: its emulator has no flash that could be kept"):
+        other.command(flash="/f")
+
+
+def test_what_has_to_be_made_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOAT_BUILD", str(tmp_path))
+    monkeypatch.setattr(boards, "root", lambda: tmp_path)
+    board = boards.parse(write(tmp_path))
+    assert board.to_make() == "BOARD=some build tool"
+    assert board.to_make(image=False) == "tool"
+    board.image_path.touch()
+    assert board.to_make() == "tool"
+    (tmp_path / "one").touch()
+    (tmp_path / "two").touch()
+    assert board.to_make() == ""
+    board.image_path.unlink()
+    assert board.to_make() == "BOARD=some build"
+
+
+def test_an_emulator_of_the_checkout_is_not_in_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boards, "root", lambda: None)
+    board = boards.parse(write(tmp_path))
+    for use in (board.command, board.to_make):
+        with pytest.raises(BoardError, match="some: its emulator is only there in a checkout"):
+            use()
 
 
 @pytest.mark.parametrize("message", BAD)

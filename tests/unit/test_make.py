@@ -263,12 +263,12 @@ def test_shell_on_a_terminal(board: build.Board, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("goal", ["run", "shell"])
 def test_a_board_that_cannot_run_here_is_one_line(goal: str) -> None:
-    if not load("rp2").image_path.is_file():
-        pytest.skip("run: make BOARD=rp2 build")
-    done = make("BOARD=rp2", goal)
+    if not load("rp2350").image_path.is_file():
+        pytest.skip("run: make BOARD=rp2350 build")
+    done = make("BOARD=rp2350", goal)
     assert done.returncode != 0
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("make")]
-    assert line == "error: rp2: this machine cannot run its image"
+    assert line == "error: rp2350: this machine cannot run its image"
 
 
 def test_clean_keeps_downloads_and_distclean_nothing(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Names of devices, and the links that they stand for."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from moat.micro import target
+from moat.micro.boards import Board
 from moat.micro.net.net import NetLink
 from moat.micro.net.process import ProcessLink
 from moat.micro.net.serial import SerialLink
@@ -112,3 +114,35 @@ def test_the_serial_library_is_not_loaded_for_other_links(monkeypatch):
     link_to("tcp:a:1")
     with pytest.raises(ImportError):
         link_to("/dev/ttyACM0")
+
+
+@pytest.mark.parametrize(
+    ("missing", "what"),
+    [
+        ("BOARD=rp2 build", "image"),
+        ("emulator", "emulator"),
+        ("BOARD=rp2 build emulator", "image"),
+    ],
+)
+def test_an_emulated_board_that_is_not_built(monkeypatch, missing, what):
+    monkeypatch.setattr(Board, "to_make", lambda _self: missing)
+    with pytest.raises(
+        TargetError, match=f"^the {what} of rp2 is not built; run: make {missing}$"
+    ):
+        link_to("emu:rp2")
+
+
+def test_an_emulated_board_with_a_flash_file(monkeypatch):
+    monkeypatch.setattr(Board, "to_make", lambda _self: "")
+    link = link_to("emu:rp2?flash=some/file", cwd="/")
+    assert isinstance(link, ProcessLink)
+    assert link.argv[-2:] == ["--flash", str(Path("some/file").absolute())]
+    link = link_to("emu:rp2")
+    assert isinstance(link, ProcessLink)
+    assert "--flash" not in link.argv
+
+
+@pytest.mark.parametrize("query", ["flash", "flash=", "file=x"])
+def test_an_option_that_an_emulated_board_does_not_have(query):
+    with pytest.raises(TargetError, match=f"cannot use '{query}'; use flash=FILE"):
+        link_to(f"emu:rp2?{query}")

@@ -39,13 +39,18 @@ class Run:
     """How to start an image on this machine.
 
     `command` is the argument list; `serial` has, for each kind of console (stdio, pty,
-    socket), the arguments to append. `{image}` and `{socket}` stand for paths. `shell` is
-    appended to get MicroPython's normal REPL at once; where it is empty, Ctrl-C gives it.
+    socket), the arguments to append. `{image}`, `{socket}`, `{flash}` and `{root}`, the checkout,
+    stand for paths. `shell` is appended to get MicroPython's normal REPL at once; where it is
+    empty, Ctrl-C gives it. `flash` is appended to keep the flash in a file. `made` are files that
+    the target `make` of the Makefile makes, and that have to be there.
     """
 
     command: tuple[str, ...]
     serial: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     shell: tuple[str, ...] = ()
+    flash: tuple[str, ...] = ()
+    make: str = ""
+    made: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,21 +93,59 @@ class Board:
         """The image with its symbols, where that is another file."""
         return self.image_path.with_suffix(".elf") if self.family else self.image_path
 
-    def command(self, serial: str = "stdio", *, socket: str | Path = "") -> list[str]:
+    def command(
+        self, serial: str = "stdio", *, socket: str | Path = "", flash: str | Path = ""
+    ) -> list[str]:
         """The command that starts the image with its console on stdio, a pty or a socket.
 
+        Args:
+            serial: what its console is.
+            socket: path of the socket.
+            flash: the file that its flash is kept in. Without one it ends with the process.
+
         Raises:
-            BoardError: this board has no such console, or cannot be run here.
+            BoardError: this board has no such console or flash, or cannot be run here.
         """
+        run = self._run()
+        try:
+            args = run.command + run.serial[serial]
+        except KeyError:
+            known = ", ".join(run.serial)
+            raise BoardError(f"{self.name}: no {serial!r} console; it has: {known}") from None
+        if flash and not run.flash:
+            raise BoardError(
+                f"{self.name}: its emulator has no flash that could be kept in a file"
+            )
+        args += run.flash if flash else ()
+        values = self._values() | {"{socket}": str(socket), "{flash}": str(flash)}
+        return [_fill(arg, values) for arg in args]
+
+    def to_make(self, image: bool = True) -> str:
+        """The targets of make that are missing for `command`; empty when all is there.
+
+        Args:
+            image: whether the image counts.
+
+        Raises:
+            BoardError: it cannot be run here.
+        """
+        run, values = self._run(), self._values()
+        targets = list[str]()
+        if image and not self.image_path.exists():
+            targets += [f"BOARD={self.name}", "build"]
+        if not all(Path(_fill(path, values)).exists() for path in run.made):
+            targets.append(run.make)
+        return " ".join(targets)
+
+    def _run(self) -> Run:
         if self.run is None:
             raise BoardError(f"{self.name}: this machine cannot run its image")
-        try:
-            args = self.run.command + self.run.serial[serial]
-        except KeyError:
-            known = ", ".join(self.run.serial)
-            raise BoardError(f"{self.name}: no {serial!r} console; it has: {known}") from None
-        values = {"{image}": str(self.image_path), "{socket}": str(socket)}
-        return [_fill(arg, values) for arg in args]
+        if self.run.made and root() is None:
+            raise BoardError(f"{self.name}: its emulator is only there in a checkout")
+        return self.run
+
+    def _values(self) -> dict[str, str]:
+        return {"{image}": str(self.image_path), "{root}": str(root())}
 
 
 def root() -> Path | None:
@@ -203,6 +246,9 @@ def _run(table: _Table) -> Run:
         table.texts("command"),
         {key: serial.texts(key) for key in list(serial.data)},
         table.texts("shell", default=[]),
+        table.texts("flash", default=[]),
+        table.text("make", default=""),
+        table.texts("made", default=[]),
     )
 
 

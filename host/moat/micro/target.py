@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from moat.micro.boards import load
 from moat.micro.errors import MoatError
@@ -25,7 +26,8 @@ _FORMS = (
 def link_to(target: str, *, cwd: str | None = None) -> BaseBuf:
     """Return the byte stream that `target` names; nothing is opened yet.
 
-    ``emu:BOARD``        the image of this board, in its emulator
+    ``emu:BOARD``        the image of this board, in its emulator. ``?flash=FILE`` behind it: what
+                         its flash is kept in, where it has one; else all is gone in the end
     ``process:COMMAND``  a program that speaks on stdin and stdout, quoted as in a shell
     ``serial:PORT``      a serial port: its path (a bare path will do), or the USB serial number
                          of the device. ``?NAME=VALUE&…`` behind it: baud (a number); rtscts,
@@ -53,12 +55,18 @@ def link_to(target: str, *, cwd: str | None = None) -> BaseBuf:
 
 
 def _emulated(name: str, cwd: str | None) -> BaseBuf:
+    name, _, query = name.partition("?")
+    option, _, flash = query.partition("=")
+    if query and (option != "flash" or not flash):
+        raise TargetError(f"emu:{name}?{query}: cannot use '{query}'; use flash=FILE")
     board = load(name)
-    if not board.image_path.exists():
-        raise TargetError(f"the image of {name} is not built; run: make BOARD={name} build")
+    if missing := board.to_make():
+        what = "image" if "build" in missing else "emulator"
+        raise TargetError(f"the {what} of {name} is not built; run: make {missing}")
     # An emulator takes no notice of the end of its input.
     exit_s = 1.0 if board.port == "unix" else 0
-    return ProcessLink(board.command("stdio"), cwd=cwd, exit_s=exit_s)
+    argv = board.command("stdio", flash=Path(flash).absolute() if flash else "")
+    return ProcessLink(argv, cwd=cwd, exit_s=exit_s)
 
 
 def _process(command: str, cwd: str | None) -> BaseBuf:

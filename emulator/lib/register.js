@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// The running emulators, as files: who looks for boards finds them there.
+import fs from 'node:fs';
+import path from 'node:path';
+
+/** The folder of what runs: MOAT_RUN, else moat-micro in XDG_RUNTIME_DIR or /tmp. */
+export const runFolder = (env = process.env) =>
+  env.MOAT_RUN || path.join(env.XDG_RUNTIME_DIR || '/tmp', 'moat-micro');
+
+/** Write `info` as the file of this process; returns a function that removes it. */
+export function register(info, env = process.env) {
+  const folder = path.join(runFolder(env), 'emulators');
+  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const file = path.join(folder, `${info.pid}.json`);
+  const part = `${file}.part`; // nobody reads half of it
+  fs.writeFileSync(part, `${JSON.stringify(info)}\n`, { mode: 0o600 });
+  fs.renameSync(part, file);
+  return () => fs.rmSync(file, { force: true });
+}
