@@ -1,11 +1,12 @@
 """The facts about the boards: reading them, and that those in the tree are right."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from moat.micro import boards
-from moat.micro.boards import BoardError, Need, all_boards, load
+from moat.micro.boards import BoardError, Facts, Need, Usb, all_boards, load
 
 GOOD = """
 title = "A board"
@@ -39,6 +40,14 @@ libs = ["a-lib"]
 [build.make]
 [uf2]
 family = "rp2040"
+[usb]
+ids = ["2E8A:0005"]
+drive = "RPI-RP2"
+[facts]
+led = 25
+button = "P1"
+baud = 9600
+lossy = true
 """
 BAD = {
     "title is missing": ('title = "A board"', ""),
@@ -59,6 +68,19 @@ BAD = {
     r"uf2 is not known": ("[build.make]", "[uf2]\n[build.make]"),
     r"run\.command must be a list of strings": ('"emulate"', "1"),
     r"run\.serial\.stdio must be a list": ("stdio = []", 'stdio = "x"'),
+    r"usb\.ids must be a list of vendor:product": (
+        "[build.make]",
+        '[usb]\nids = ["2e8a"]\n[build.make]',
+    ),
+    r"facts\.led must be a number or a string": (
+        "[build.make]",
+        "[facts]\nled = true\n[build.make]",
+    ),
+    r"facts\.baud must be a number above 0": (
+        "[build.make]",
+        '[facts]\nbaud = "9600"\n[build.make]',
+    ),
+    r"facts\.colour is not known": ("[build.make]", "[facts]\ncolour = 1\n[build.make]"),
     r"run\.how is not known": ("[run.serial]", "how = 1\n[run.serial]"),
     r"line \d": ('"M"', '"M'),
 }
@@ -95,6 +117,8 @@ def test_a_board_that_is_flashed_need_not_run_here(tmp_path: Path) -> None:
     board = boards.parse(write(tmp_path, FLASHED))
     assert (board.libs, board.family, board.run) == (("a-lib",), "rp2040", None)
     assert board.elf_path == board.image_path.with_suffix(".elf")
+    assert board.usb == Usb(("2e8a:0005",), "RPI-RP2")
+    assert board.facts == Facts(25, "P1", 9600, lossy=True)
     with pytest.raises(BoardError, match=r"^some: this machine cannot run its image$"):
         board.command()
     other = write(tmp_path, FLASHED.replace('"rp2040"', '"rp1"'), "other")
@@ -185,6 +209,21 @@ def test_installed_boards_are_found(
     monkeypatch.chdir(tmp_path)
     assert [board.name for board in all_boards()] == ["one"]
     assert load("one").image_path == tmp_path / "build" / "one" / "image.bin"
+
+
+def test_boards_of_other_folders_go_first(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(installed, name="one")
+    write(tmp_path / "more", name="one")
+    write(tmp_path / "more", name="two")
+    write(tmp_path / "most", name="two")
+    monkeypatch.setenv(
+        "MOAT_BOARDS", os.pathsep.join([str(tmp_path / "most"), "", str(tmp_path / "more")])
+    )
+    assert [(board.name, board.folder) for board in all_boards()] == [
+        ("one", tmp_path / "more/one"), ("two", tmp_path / "most/two"),
+    ]  # fmt: skip
 
 
 def test_our_boards_can_be_read() -> None:

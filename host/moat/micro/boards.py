@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any, cast
 
 from moat.micro.uf2 import FAMILIES
 
-__all__ = ("Board", "BoardError", "Need", "all_boards", "build_dir", "load", "root")
+__all__ = (
+    "Board", "BoardError", "Facts", "Need", "Usb", "all_boards", "build_dir", "load", "root",
+)  # fmt: skip
 
 _HERE = Path(__file__).resolve()
 _INSTALLED = _HERE.parent / "_boards"
 _FLASH = ("run", "uf2")
+_ID = re.compile("[0-9a-fA-F]{4}:[0-9a-fA-F]{4}")
 
 
 class BoardError(Exception):
@@ -54,6 +58,30 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Usb:
+    """By what a board is known that is plugged in."""
+
+    ids: tuple[str, ...] = ()
+    """Vendor and product of the running firmware, "2e8a:0005"."""
+    drive: str = ""
+    """Board-ID in the INFO_UF2.TXT of its boot loader's drive; also the drive's label."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What programs on the board, and hosts, may want to know; see tools/image.py."""
+
+    led: int | str | None = None
+    """What machine.Pin takes for the LED; None: there is none."""
+    button: int | str | None = None
+    """The same of a button."""
+    baud: int | None = None
+    """Bits per second of the default link; None where that means nothing, as with USB."""
+    lossy: bool = False
+    """Whether the default link may lose bytes: it needs a stack that repairs that."""
+
+
+@dataclass(frozen=True)
 class Board:
     """The facts about one board."""
 
@@ -82,6 +110,8 @@ class Board:
     """What else of MicroPython's source it needs: folders in lib/; see tools/libs.py."""
     family: str = ""
     """Of a UF2 file: the chips that take it, one of uf2.FAMILIES."""
+    usb: Usb = Usb()
+    facts: Facts = Facts()
 
     @property
     def image_path(self) -> Path:
@@ -166,7 +196,7 @@ def all_boards() -> list[Board]:
     Raises:
         BoardError: a board.toml is malformed.
     """
-    return [load(name) for name in _names()]
+    return [load(name) for name in sorted(_folders())]
 
 
 def load(name: str) -> Board:
@@ -175,10 +205,11 @@ def load(name: str) -> Board:
     Raises:
         BoardError: there is none (the message lists the names), or its file is malformed.
     """
-    names = _names()
-    if name not in names:
-        raise BoardError(f"unknown board {name!r}; there are: {', '.join(names) or 'none'}")
-    return parse(_boards_dir() / name / "board.toml")
+    folders = _folders()
+    if name not in folders:
+        names = ", ".join(sorted(folders)) or "none"
+        raise BoardError(f"unknown board {name!r}; there are: {names}")
+    return parse(folders[name] / "board.toml")
 
 
 def parse(path: Path) -> Board:
@@ -197,6 +228,7 @@ def parse(path: Path) -> Board:
     flash = table.text("flash", _FLASH)
     run = table.table("run") if flash == "run" or "run" in data else None
     uf2 = table.table("uf2") if flash == "uf2" else None
+    usb, facts = table.table("usb", {}), table.table("facts", {})
     board = Board(
         name=path.parent.name,
         title=table.text("title"),
@@ -212,20 +244,24 @@ def parse(path: Path) -> Board:
         docs=table.flag("docs"),
         libs=build.texts("libs", default=[]),
         family=uf2.text("family", tuple(FAMILIES)) if uf2 else "",
+        usb=Usb(_ids(usb), usb.text("drive", default="")),
+        facts=Facts(
+            facts.pin("led"), facts.pin("button"), facts.number("baud"), facts.flag("lossy")
+        ),
     )
-    for part in (table, build, make, run, uf2):
+    for part in (table, build, make, run, uf2, usb, facts):
         if part:
             part.end()
     return board
 
 
-def _boards_dir() -> Path:
+def _folders() -> dict[str, Path]:
+    """The folder of each board; those of MOAT_BOARDS, a list of folders, go before ours."""
     top = root()
-    return top / "boards" if top else _INSTALLED
-
-
-def _names() -> list[str]:
-    return sorted(path.parent.name for path in _boards_dir().glob("*/board.toml"))
+    places = [top / "boards" if top else _INSTALLED]
+    env = os.environ.get("MOAT_BOARDS", "")
+    places += [Path(place).absolute() for place in reversed(env.split(os.pathsep)) if place]
+    return {path.parent.name: path.parent for p in places for path in p.glob("*/board.toml")}
 
 
 def _fill(arg: str, values: dict[str, str]) -> str:
@@ -238,6 +274,13 @@ def _need(table: _Table) -> Need:
     need = Need(table.text("tool"), table.text("package"), table.text("file", default=""))
     table.end()
     return need
+
+
+def _ids(table: _Table) -> tuple[str, ...]:
+    ids = table.texts("ids", default=[])
+    if not all(_ID.fullmatch(item) for item in ids):
+        raise table.fail("ids", 'must be a list of vendor:product, such as "2e8a:0005"')
+    return tuple(item.lower() for item in ids)
 
 
 def _run(table: _Table) -> Run:
@@ -282,14 +325,26 @@ class _Table:
     def flag(self, key: str) -> bool:
         return cast(bool, self.take(key, bool, "true or false", default=False))
 
+    def pin(self, key: str) -> int | str | None:
+        value = self.data.pop(key, None)
+        if value is not None and (not isinstance(value, int | str) or isinstance(value, bool)):
+            raise self.fail(key, "must be a number or a string")
+        return value
+
+    def number(self, key: str) -> int | None:
+        value = self.data.pop(key, None)
+        if value is not None and (type(value) is not int or value <= 0):
+            raise self.fail(key, "must be a number above 0")
+        return value
+
     def texts(self, key: str, *, default: list[str] | None = None) -> tuple[str, ...]:
         value = cast("list[Any]", self.take(key, list, "a list of strings", default))
         if not all(isinstance(item, str) for item in value):
             raise self.fail(key, "must be a list of strings")
         return tuple(value)
 
-    def table(self, key: str) -> _Table:
-        data = cast("dict[str, Any]", self.take(key, dict, "a table"))
+    def table(self, key: str, default: dict[str, Any] | None = None) -> _Table:
+        data = cast("dict[str, Any]", self.take(key, dict, "a table", default))
         return _Table(self.path, f"{self.prefix}{key}.", data)
 
     def tables(self, key: str) -> list[_Table]:

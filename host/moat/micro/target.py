@@ -18,7 +18,8 @@ class TargetError(MoatError):
 
 
 _FORMS = (
-    "use emu:BOARD (starts the board's image), process:COMMAND, serial:PATH or the path of a "
+    "use emu:BOARD (starts the board's image), board:BOARD (one that is plugged in, or an "
+    "emulator that runs), process:COMMAND, serial:PATH or the path of a "
     "serial port, serial:USB-SERIAL-NUMBER, tcp:HOST:PORT, or unix:PATH (a named socket)"
 )
 
@@ -26,8 +27,13 @@ _FORMS = (
 def link_to(target: str, *, cwd: str | None = None) -> BaseBuf:
     """Return the byte stream that `target` names; nothing is opened yet.
 
+<<<<<<< HEAD
     ``emu:BOARD``        the image of this board, in its emulator. ``?flash=FILE`` behind it: what
                          its flash is kept in, where it has one; else all is gone in the end
+=======
+    ``emu:BOARD``        the image of this board, in its emulator
+    ``board:BOARD``      the board of this kind that is plugged in, or whose emulator runs
+>>>>>>> d580579 (discovery: Boards that are plugged in, and emulators that run.)
     ``process:COMMAND``  a program that speaks on stdin and stdout, quoted as in a shell
     ``serial:PORT``      a serial port: its path (a bare path will do), or the USB serial number
                          of the device. ``?NAME=VALUE&…`` behind it: baud (a number); rtscts,
@@ -43,6 +49,7 @@ def link_to(target: str, *, cwd: str | None = None) -> BaseBuf:
     Raises:
         TargetError: it has none of these forms.
         BoardError: there is no such board.
+        DiscoveryError: none is plugged in, or several are, or it may not be opened.
     """
     if target == "unix":
         target = "emu:unix"
@@ -67,6 +74,19 @@ def _emulated(name: str, cwd: str | None) -> BaseBuf:
     exit_s = 1.0 if board.port == "unix" else 0
     argv = board.command("stdio", flash=Path(flash).absolute() if flash else "")
     return ProcessLink(argv, cwd=cwd, exit_s=exit_s)
+
+
+def _plugged_in(name: str, _cwd: str | None) -> BaseBuf:
+    from moat.micro.discovery import check_access, choose, find
+
+    board = load(name)
+    one = choose(board, find(board))
+    if one.drive:
+        raise TargetError(
+            f"the board {name} is in its boot loader, at {one.place}; run: make BOARD={name} flash"
+        )
+    check_access(one)
+    return link_to(one.target)
 
 
 def _process(command: str, cwd: str | None) -> BaseBuf:
@@ -122,5 +142,6 @@ def _unix(path: str, _cwd: str | None) -> BaseBuf:
 _SERIAL = {"baud", "dtr", "reset", "rts", "rtscts", "xonxoff"}
 
 _KINDS = {
-    "emu": _emulated, "process": _process, "serial": _serial, "tcp": _tcp, "unix": _unix,
+    "board": _plugged_in, "emu": _emulated, "process": _process, "serial": _serial, "tcp": _tcp,
+    "unix": _unix,
 }  # fmt: skip

@@ -32,8 +32,8 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "-d", "--device", envvar="MOAT_DEVICE", metavar="DEVICE",
-    help="emu:BOARD, process:COMMAND, tcp:HOST:PORT, unix:PATH, a serial port, or serial: with "
-    "its USB serial number; by default $MOAT_DEVICE.",
+    help="emu:BOARD, board:BOARD, process:COMMAND, tcp:HOST:PORT, unix:PATH, a serial port, or "
+    "serial: with its USB serial number; by default $MOAT_DEVICE.",
 )  # fmt: skip
 @click.option(
     "--stack", envvar="MOAT_STACK", metavar="JSON",
