@@ -13,12 +13,13 @@ export MPY MPY_DIR MPY_GIT MOAT_BUILD ONLY
 VENV := build/venv/bin
 # What there has to be, beside the image, to run it.
 EMULATOR := $(shell sed -n 's/^make = "\(.*\)"/\1/p' boards/$(BOARD)/board.toml 2>/dev/null)
+WHICH = $(if $(PORT),--port "$(PORT)") $(if $(SERIAL),--serial "$(SERIAL)")
 TOOL := $(PYTHON) -m tools
 STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help boards venv emulator build images run shell emulate demo test proof check soak soak-calls bench size clean distclean
+.PHONY: help boards venv emulator build images flash run shell emulate demo test proof check soak soak-calls bench size clean distclean
 
 help: ## this list
 	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"
@@ -39,6 +40,10 @@ emulator: ## what the emulated rp2 board needs: rp2040js and its boot ROM
 
 images: ## the images of all boards that can be built here
 	@$(TOOL).build --all
+
+flash: venv build ## write the image to a board that is plugged in; PORT=… SERIAL=… IMAGE=… DRY_RUN=1
+	@$(VENV)/moat-sat flash $(BOARD) $(WHICH) $(if $(IMAGE),--image "$(IMAGE)") \
+	    $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
 run: build $(EMULATOR) ## start the image of BOARD on this terminal; Ctrl-] leaves
 	@$(TOOL).terminal run $(BOARD)

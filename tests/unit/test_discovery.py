@@ -21,6 +21,7 @@ from moat.micro.discovery import (
     SeveralBoardsError,
     check_access,
     choose,
+    find,
     from_drives,
     from_emulators,
     from_ports,
@@ -197,8 +198,9 @@ def test_a_link_to_a_port_names_it(tmp_path):
     assert choose(RP2, [one, TWO], port=str(link)) is one
 
 
-def test_a_port_that_is_named_need_not_be_known():
-    assert choose(RP2, [ONE], port="/dev/ttyUSB3").target == "serial:/dev/ttyUSB3"
+def test_an_unknown_port_lists_the_known_ones():
+    with pytest.raises(NoBoardError, match=r"no port /dev/x; there is: /dev/ttyACM0$"):
+        choose(RP2, [ONE], port="/dev/x")
 
 
 def test_none_names_the_emulator():
@@ -261,3 +263,13 @@ def test_connect_finds_what_is_plugged_in(emulated, monkeypatch):
     monkeypatch.setattr(list_ports, "comports", lambda: [Port("/dev/ttyACM0")])
     with pytest.raises(SeveralBoardsError, match="several boards"):
         link_to("board:rp2")
+
+
+def test_a_port_that_is_named_need_not_be_known(emulated):
+    port = emulated / "port"
+    assert find(RP2, str(port)) == []
+    port.touch()
+    assert find(RP2, str(port)) == [Found(RP2.title, str(port))]
+    assert find(RP2, "tcp:127.0.0.1:1")[0].target == "tcp:127.0.0.1:1"
+    register(emulated, os.getpid())
+    assert len(find(RP2, "tcp:127.0.0.1:4711")) == 1

@@ -23,7 +23,7 @@ from moat.micro.errors import MoatError
 
 __all__ = (
     "DiscoveryError", "Found", "NoBoardError", "SeveralBoardsError", "check_access", "choose",
-    "find", "from_drives", "from_emulators", "from_ports", "no_board", "registered", "run_dir",
+    "find", "from_drives", "from_emulators", "from_ports", "registered", "run_dir",
 )  # fmt: skip
 
 
@@ -81,20 +81,22 @@ class Port(Protocol):
     product: str | None
 
 
-def find(board: Board) -> list[Found]:
+def find(board: Board, port: str = "") -> list[Found]:
     """All boards of this kind that are here, the emulated ones as well.
+
+    `port` is a port that counts as such a board, whatever it is; if there is one of this name.
 
     Boards with the same USB ids cannot be told apart: an RP2350 that runs counts as an RP2040.
     """
     from serial.tools.list_ports import comports
 
     ports = cast("Iterable[Port]", comports())
-    emulators = registered(run_dir())
-    return (
-        from_ports(board, ports)
-        + from_drives(board, drives.mounted())
-        + from_emulators(board, emulators)
-    )
+    found = from_ports(board, ports) + from_drives(board, drives.mounted())
+    found += from_emulators(board, registered(run_dir()))
+    is_new = port and not any(_fits(one, port, "") for one in found)
+    if is_new and (":" in port or Path(port).exists()) and not Path(port).is_dir():
+        found.append(Found(board.title, port))
+    return found
 
 
 def from_ports(board: Board, ports: Iterable[Port]) -> list[Found]:
@@ -180,7 +182,7 @@ def choose(board: Board, found: list[Found], *, port: str = "", serial: str = ""
         board: of which kind it is.
         found: what is there. Another kind of board is returned when it is the only one: "this
             is an RP2350" says more than "no board".
-        port: a path or target: only what is there, or else any port of this name.
+        port: a path or target.
         serial: a USB serial number.
 
     Raises:
@@ -189,10 +191,8 @@ def choose(board: Board, found: list[Found], *, port: str = "", serial: str = ""
     """
     fitting = [one for one in found if _fits(one, port, serial)]
     fitting = [one for one in fitting if not one.is_other] or fitting
-    if port and not fitting and not serial:
-        return Found(board.title, port)
     if not fitting:
-        raise NoBoardError(no_board(board, found, serial))
+        raise NoBoardError(_nothing(board, found, port, serial))
     if len(fitting) > 1:
         there = ", ".join(f"{one.place} ({one.serial or one.what})" for one in fitting)
         message = f"{board.name}: several boards, choose with PORT= or SERIAL=: {there}"
@@ -212,11 +212,14 @@ def _same_file(one: str, other: str) -> bool:
     return "/" in other and os.path.realpath(one) == os.path.realpath(other)
 
 
-def no_board(board: Board, found: list[Found], serial: str = "") -> str:
+def _nothing(board: Board, found: list[Found], port: str, serial: str) -> str:
     """What is to be done when none is there."""
     if serial:
         known = ", ".join(one.serial for one in found if one.serial) or "none"
         return f"{board.name}: no board has the serial number {serial}; there is: {known}"
+    if port:
+        known = ", ".join(one.place for one in found) or "none"
+        return f"{board.name}: there is no port {port}; there is: {known}"
     text = f"{board.name}: no board is plugged in"
     if board.flash != "run" and board.run is not None:
         text += f"; for an emulated one: make BOARD={board.name} emulate"

@@ -12,7 +12,7 @@ from moat.micro.version import VERSION
 
 # One module a command; its docstring is the first line of the help, that of the function the rest.
 # Imported when it is used.
-_COMMANDS = ("call", "cfg", "info", "log", "ls", "reset", "run", "trace")
+_COMMANDS = ("call", "cfg", "flash", "info", "log", "ls", "reset", "run", "trace")
 
 
 class _Lazy(click.Group):

@@ -1,0 +1,378 @@
+"""The steps of flashing a UF2 image, without any I/O and without a clock.
+
+`Machine.step` gets what came of the last action, and the time; it returns the next action, or
+raises FlashError when it makes no sense to go on. The course of things:
+
+    look -> tell the program to enter the boot loader, in one way after the other
+         -> or ask for BOOTSEL, and wait
+    drive is there -> check that it is of this board -> copy -> it has to go
+    board is back -> ask for the hash of its image, which has to be the one that was built
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moat.micro.boards import Board
+from moat.micro.discovery import DiscoveryError, Found, NoBoardError, check_access, choose
+from moat.micro.errors import MoatError
+
+__all__ = (
+    "Action", "Answered", "Ask", "Copied", "Copy", "Done", "Enter", "Entered", "Event",
+    "FlashError", "Job", "Limits", "Look", "Machine", "Mount", "Mounted", "Seen",
+    "WrongBoardError",
+)  # fmt: skip
+
+
+class FlashError(MoatError):
+    """The board does not have the new image, or it is not known that it has; one line."""
+
+
+class WrongBoardError(FlashError):
+    """This board is not of the kind that the image is for; nothing was written."""
+
+
+# What the machine asks for -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Look:
+    """Wait a moment, then find out what is there; the event is Seen."""
+
+
+@dataclass(frozen=True)
+class Enter:
+    """Tell the program that runs to enter the boot loader; the event is Entered."""
+
+    way: str
+    found: Found
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Mount this device, a boot loader's drive; the event is Mounted."""
+
+    device: Path
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Copy the image to the drive of `found`, or by picotool if None; the event is Copied."""
+
+    found: Found | None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Ask the board for sys.info; the event is Answered."""
+
+    found: Found
+
+
+@dataclass(frozen=True)
+class Done:
+    """It has worked."""
+
+    text: str
+    found: Found
+
+
+Action = Look | Enter | Mount | Copy | Ask | Done
+
+# What came of it ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is there: boards, a drive that is not mounted, a boot loader that picotool sees."""
+
+    found: tuple[Found, ...] = ()
+    unmounted: Path | None = None
+    by_picotool: bool = False
+
+
+@dataclass(frozen=True)
+class Entered:
+    """Whether the board will enter its boot loader; `error` says why not."""
+
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """Whether the drive has a folder now; `error` says why not."""
+
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """Whether all of the image was written."""
+
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The hash of the image that runs, None if it has none; or why there is no answer."""
+
+    image: str | None = None
+    error: str = ""
+
+
+Event = Seen | Entered | Mounted | Copied | Answered
+
+# -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long is waited, in seconds."""
+
+    hold: float = 120
+    """For the user, who holds BOOTSEL and plugs the board in."""
+    drive: float = 15
+    """For the drive, after the program was told; a desktop takes some seconds to mount it."""
+    mount: float = 3
+    """For a desktop to mount the drive, until we do that ourselves, or use picotool."""
+    gone: float = 15
+    """For the drive to go, after the image was written."""
+    back: float = 30
+    """For the new firmware to be there, and to answer."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done."""
+
+    board: Board
+    image: str | None
+    """The hash that sys.info has to tell; None: it is not known, so it is not compared."""
+    port: str = ""
+    serial: str = ""
+    ways: tuple[str, ...] = ("stack", "repl", "touch")
+    limits: Limits = Limits()
+
+
+class Machine:
+    """Flashing one board.
+
+    Args:
+        job: what is to be done.
+        say: is called with lines for the user.
+    """
+
+    def __init__(self, job: Job, say: Callable[[str], object]) -> None:
+        self.job = job
+        self.say = say
+        self._next: Callable[[Any, float], Action] = self._first
+        self._end = 0.0
+        self._told: Found | None = None  # has to enter its boot loader
+        self._drive: Found | None = None  # was written to
+        self._back: Found | None = None  # was asked
+        self._serial = ""  # of the board that we deal with, where it is known
+        self._others: frozenset[str] = frozenset()  # places of boards that are not ours
+        self._only_one = True  # no other board is in its boot loader: picotool takes any
+        self._ways = list(job.ways)
+        self._why: list[str] = []  # it does not go on
+        self._since: float | None = None  # there is a boot loader, but no folder
+        self._mounted = False
+
+    def step(self, event: Event, now: float) -> Action:
+        """Return the next action.
+
+        Args:
+            event: what came of the last one; Seen at first.
+            now: the time in seconds.
+
+        Raises:
+            FlashError: it has failed.
+            DiscoveryError: it is not clear which board is meant, or it may not be opened.
+        """
+        return self._next(event, now)
+
+    # ---- which board
+
+    def _first(self, event: Seen, now: float) -> Action:
+        job, found = self.job, list(event.found)
+        try:
+            one = choose(job.board, found, port=job.port, serial=job.serial)
+        except NoBoardError as exc:
+            if job.serial or job.port:
+                raise
+            if event.unmounted or event.by_picotool:
+                self.say(f"{job.board.name}: a board is in its boot loader")
+                return self._look(self._wait_hold, now + job.limits.hold)
+            return self._hold(now, str(exc))
+        return self._take(one, event, now)
+
+    def _take(self, one: Found, event: Seen, now: float) -> Action:
+        self._serial = one.serial or self.job.serial
+        if one.drive:
+            return self._copy(one, event)
+        check_access(one)
+        self._told = one
+        self._others = frozenset(other.place for other in event.found) - {one.place}
+        self._only_one = not event.by_picotool
+        return self._tell(now)
+
+    def _hold(self, now: float, text: str) -> Action:
+        self.say(text)
+        self.say(f"hold BOOTSEL while you plug the board in (waiting {self.job.limits.hold:g} s)")
+        return self._look(self._wait_hold, now + self.job.limits.hold)
+
+    def _wait_hold(self, event: Seen, now: float) -> Action:
+        if drives := [one for one in event.found if one.drive and self._is_ours(one)]:
+            return self._take(choose(self.job.board, drives), event, now)
+        if self._told is None and event.found:
+            one = choose(self.job.board, list(event.found))
+            return self._take(one, event, now)
+        why = "; ".join(["", *self._why])
+        return self._without_folder(event, now) or self._again(
+            now, f"no board in its boot loader within {self.job.limits.hold:g} s{why}"
+        )
+
+    # ---- into the boot loader
+
+    def _tell(self, now: float) -> Action:
+        assert self._told
+        if not self._ways:
+            return self._hold(now, f"{self._told.place} does not enter its boot loader")
+        return self._then(self._entered, Enter(self._ways.pop(0), self._told))
+
+    def _entered(self, event: Entered, now: float) -> Action:
+        if event.error:
+            self._why.append(event.error)
+            return self._tell(now)
+        return self._look(self._wait_drive, now + self.job.limits.drive)
+
+    def _wait_drive(self, event: Seen, now: float) -> Action:
+        assert self._told
+        for one in event.found:
+            if one.drive and self._is_ours(one):
+                return self._copy(one, event)
+        if action := self._without_folder(event, now):
+            return action
+        if now < self._end:
+            return Look()
+        self._why.append(f"no drive of a boot loader within {self.job.limits.drive:g} s")
+        if self._told in event.found:
+            return self._tell(now)
+        gone = f"{self._told.place} has gone, but no drive of its boot loader has come"
+        return self._hold(now, gone)
+
+    def _is_ours(self, one: Found) -> bool:
+        """Whether this is the board that we deal with, in another state."""
+        known = self._drive or self._told
+        if known and known.is_emulated != one.is_emulated:
+            return False
+        if one.serial and self._serial:
+            return one.serial == self._serial
+        return one.place not in self._others
+
+    def _without_folder(self, event: Seen, now: float) -> Action | None:
+        """What is done when there is a boot loader for some time, but no folder."""
+        by_picotool = event.by_picotool and self._only_one
+        device = None if self._mounted else event.unmounted
+        if not by_picotool and not device:
+            self._since = None
+            return None
+        if self._since is None:
+            self._since = now
+        if now < self._since + self.job.limits.mount:
+            return Look()
+        if device:
+            self._mounted = True
+            return self._then(self._mount_tried, Mount(device))
+        return self._then(self._copied, Copy(None))
+
+    def _mount_tried(self, event: Mounted, now: float) -> Action:
+        if event.error:
+            self._why.append(f"the drive of the boot loader is not mounted: {event.error}")
+            self.say(self._why[-1])
+        return self._look(self._wait_hold, now + self.job.limits.hold)
+
+    # ---- writing
+
+    def _copy(self, one: Found, event: Seen) -> Action:
+        assert one.drive
+        board = self.job.board
+        if one.drive.board_id != board.usb.drive:
+            raise WrongBoardError(
+                f"{one.place}: this board is a {one.drive.model} ({one.drive.board_id}), and "
+                f"{board.name} is a {board.usb.drive}; nothing was written"
+            )
+        self._drive = one
+        self._others = frozenset(o.place for o in event.found if not o.drive and o != one)
+        return self._then(self._copied, Copy(one))
+
+    def _copied(self, event: Copied, now: float) -> Action:
+        if event.error:
+            raise FlashError(
+                f"the image was not written to its end: {event.error}; the board does not run "
+                "now, or not the new image: try again"
+            )
+        return self._look(self._wait_gone, now + self.job.limits.gone)
+
+    def _wait_gone(self, event: Seen, now: float) -> Action:
+        drive = self._drive
+        if drive and any(one.drive and one.place == drive.place for one in event.found):
+            within = f"{drive.place} is still there after {self.job.limits.gone:g} s"
+            return self._again(now, f"the boot loader has not taken the image: {within}")
+        self._why.clear()
+        self._end = now + self.job.limits.back
+        return self._wait_back(event, now)
+
+    # ---- the new firmware
+
+    def _wait_back(self, event: Seen, now: float) -> Action:
+        self._next = self._wait_back
+        back = [one for one in event.found if not one.drive and self._is_ours(one)]
+        if back and self._may_open(back[0]):
+            if self.job.image is None:
+                return Done("the board is back; the hash of this image is not known", back[0])
+            self._back = back[0]
+            return self._then(self._answered, Ask(back[0]))
+        what = f"does not answer: {self._why[-1]}" if self._why else "has not come back"
+        return self._again(
+            now, f"the image was written, but after {self.job.limits.back:g} s the board {what}"
+        )
+
+    def _may_open(self, one: Found) -> bool:
+        """Whether we may; a system grants that some time after the port has come."""
+        try:
+            check_access(one)
+        except DiscoveryError as exc:
+            self._why.append(str(exc))
+            return False
+        return True
+
+    def _answered(self, event: Answered, now: float) -> Action:
+        assert self._back
+        if event.error:
+            self._why.append(event.error)
+            if now < self._end:
+                return self._then(self._wait_back, Look())
+            return self._wait_back(Seen(), now)
+        if event.image != self.job.image:
+            runs = f"image {event.image}" if event.image else "an image without a hash"
+            raise FlashError(f"the board runs {runs}, not {self.job.image}, which was written")
+        return Done(f"image {event.image} runs", self._back)
+
+    # ----
+
+    def _then(self, state: Callable[[Any, float], Action], action: Action) -> Action:
+        self._next = state
+        return action
+
+    def _look(self, state: Callable[[Any, float], Action], end: float) -> Action:
+        self._end = end
+        return self._then(state, Look())
+
+    def _again(self, now: float, error: str) -> Action:
+        if now < self._end:
+            return Look()
+        raise FlashError(error)
