@@ -12,7 +12,12 @@ from moat.micro.boards import Need, all_boards
 from tools.common import main, shown
 from tools.setup import BASE, has
 
-_HOW = {"run": "here: make run", "uf2": "copy the UF2 to the drive of its boot loader"}
+_HOW = {
+    "esptool": "make flash PORT=…",
+    "mpremote": "make install PORT=…",
+    "run": "here: make run",
+    "uf2": "copy the UF2 to the drive of its boot loader",
+}
 
 
 def _marked(needs: Iterable[Need]) -> list[str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from moat.micro import uf2
 from moat.micro.boards import Board, all_boards, load
-from tools import fetch, image, libs, setup
+from tools import fetch, image, libs, package, setup
 from tools.common import ROOT, ToolError, build_dir, lock, main, run, say, shown
 
 __all__ = ("build", "mpy_cross")
@@ -52,7 +52,9 @@ def build(board: Board) -> Path:
         state.drop_stale()
         began = time.monotonic()
         port = source / "ports" / board.port
-        if board.port in _CMAKE:
+        if board.port == "stock":
+            package.write(board, source, cross, out)
+        elif board.port in _CMAKE:
             _cmake(port, out, _cmake_variables(board, source, out), source, cross)
         else:
             _make(port, out, _variables(board, source, out), source, cross)

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-# Which backend: the unix port knows its variant, a QEMU board sets QEMU_ARCH.
+# Which backend: the unix port knows its variant, a QEMU board sets QEMU_ARCH. With
+# MOAT_STOCK the image is as if it were not ours: without the module _port, and with main.py.
 PORT_MOD_DIR := $(USERMOD_DIR)
 comma := ,
+ifeq ($(MOAT_STOCK),)
 SRC_USERMOD_C += $(PORT_MOD_DIR)/port.c
+else
+CFLAGS_USERMOD += -DMOAT_STOCK=1
+endif
 CFLAGS_USERMOD += -I$(PORT_MOD_DIR) -I$(BUILD)/image
 
 ifneq ($(QEMU_ARCH),)

@@ -17,7 +17,7 @@ __all__ = (
 
 _HERE = Path(__file__).resolve()
 _INSTALLED = _HERE.parent / "_boards"
-_FLASH = ("run", "uf2")
+_FLASH = ("esptool", "mpremote", "run", "uf2")
 _ID = re.compile("[0-9a-fA-F]{4}:[0-9a-fA-F]{4}")
 
 
@@ -94,7 +94,8 @@ class Board:
     """File name of the image within the board's build folder."""
     flash: str
     """How the image gets onto the board; "run": it is started on this machine. "uf2": it is
-    copied to the drive that the board's boot loader shows."""
+    copied to the drive that the board's boot loader shows. "esptool": its serial boot loader
+    takes it. "mpremote": it is a package that is copied to a running MicroPython."""
     link: str
     """What a host talks to it through."""
     needs: tuple[Need, ...]

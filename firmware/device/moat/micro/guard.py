@@ -112,5 +112,8 @@ def _start_timer(callback):
             from machine import Timer
         except ImportError:
             return None
-        return Timer(period=_PERIOD_MS, callback=callback)
+        try:
+            return Timer(period=_PERIOD_MS, callback=callback)
+        except (TypeError, ValueError):  # on ESP32 it has to be one of the chip's timers
+            return Timer(0, period=_PERIOD_MS, callback=callback)
     return Timer(_PERIOD_MS, callback)

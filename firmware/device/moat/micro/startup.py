@@ -14,7 +14,11 @@ import sys
 
 from moat.micro import rt
 
-_started = False  # main.py has started the stack
+# Of the user's files, with a slash at its end; and his module. See moat.micro.stock.
+folder = "" if sys.platform in ("linux", "darwin") else "/"
+program = "main"
+
+_started = False  # it has started the stack
 
 
 def start(apps=None, main=None, stack=None):
@@ -65,7 +69,7 @@ def has_config():
 
 def root():
     """Return the folder of the user's files, with a slash at its end."""
-    return "" if sys.platform in ("linux", "darwin") else "/"
+    return folder
 
 
 def _listdir(path):
@@ -92,13 +96,13 @@ def _apps(more):
 
 def _user_main():
     """Run the user's main.py; returns its ``async def main`` if it has one."""
-    if not {"main.py", "main.mpy"} & set(_listdir(root() or ".")):
+    if not {program + ".py", program + ".mpy"} & set(_listdir(root() or ".")):
         return None
     try:
-        import main
+        main = __import__(program)
     except Exception as exc:  # the user's: it shall not keep the stack from starting
         from moat.micro.log import failed
 
-        failed("main.py", exc)
+        failed(program + ".py", exc)
         return None
     return getattr(main, "main", None)

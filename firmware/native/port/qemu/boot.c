@@ -28,7 +28,11 @@ static int boot(bool with_main) {
         ret = pyexec_file_if_exists("/boot.py");
     }
     if (!(ret & PYEXEC_FORCED_EXIT) && with_main) {
+        #if MOAT_STOCK
+        ret = pyexec_file_if_exists("/main.py");
+        #else
         ret = boot_main();
+        #endif
     }
     port_capture(false); // whatever happened, the REPL is visible
     return ret & PYEXEC_FORCED_EXIT;

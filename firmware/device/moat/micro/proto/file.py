@@ -1,7 +1,6 @@
 """Byte streams over MicroPython's own streams, the console port among them; see stream.py."""
 
 import select
-import sys
 from asyncio import core
 
 from micropython import const
@@ -137,7 +136,7 @@ class StdioBuf(FileBuf):
 
     In our images the module `_port` reads and writes it without blocking, and what print()
     writes while the port is open is not mixed in: `console` is the stream to read it from
-    (None on stock firmware, where printed text goes out by itself).
+    (None on stock firmware, where printed text goes out by itself; see firmware/stock).
     """
 
     console = None
@@ -145,16 +144,15 @@ class StdioBuf(FileBuf):
 
     @rt.asynccontextmanager
     async def _ctx(self):
-        try:
-            import _port
-        except ImportError:
+        import _port
+
+        self._port = _port
+        self.s, self.out, self.console = _port.inp, _port.out, _port.console
+        if self.console is None:
             self._bytewise = True
-            self.s, self.out = sys.stdin.buffer, sys.stdout.buffer
         else:
-            self._port = _port
-            self.s, self.out, self.console = _port.inp, _port.out, _port.console
             self._text = memoryview(bytearray(_PIECE))
-            _port.capture(True)
+        _port.capture(True)
         try:
             yield self
         finally:

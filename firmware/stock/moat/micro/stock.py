@@ -1,0 +1,16 @@
+"""Start-up on stock MicroPython, where our main.py calls `boot`.
+
+The user's program is in user_main.py there; it is what main.py is on our own images. Its folder
+is the current one after power-on, "/flash" on some boards.
+"""
+
+import os
+
+from moat.micro import startup
+
+
+def boot():
+    """Run the user's program, and the stack."""
+    startup.program = "user_main"
+    startup.folder = os.getcwd().rstrip("/") + "/"
+    startup.boot()

@@ -1,0 +1,3 @@
+"""Written by tools/package.py."""
+
+IMAGE: str

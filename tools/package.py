@@ -1,0 +1,53 @@
+"""The package for boards with stock MicroPython: our modules as .mpy files, in a zip file.
+
+They are bytecode, which runs on any processor. What has to be on the board beside them, main.py,
+is written by moat.micro.flash.stock, which also makes a ROMFS image of them.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from moat.micro.boards import Board
+from tools import image
+from tools.common import ToolError, run
+
+__all__ = ("write",)
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the package does not change with the day
+
+
+def write(board: Board, source: Path, cross: Path, out: Path) -> None:
+    """Compile all files of the board's manifest, and pack them.
+
+    Args:
+        board: what is packed, and the name of the zip file.
+        source: MicroPython's source.
+        cross: mpy-cross.
+        out: the board's build folder.
+
+    Raises:
+        ToolError: a file does not compile.
+    """
+    image.prepare(board, source, out)
+    files = image.frozen(board.folder / "manifest.py", board, source)
+    name = out / "_moat_image.py"
+    name.write_text(f'IMAGE = "{image.digest(files)}"\n')
+    files.append(image.Frozen(name.name, name, 1))
+    work = out / "module.mpy"
+    new = board.image_path.with_suffix(".new")
+    with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as pack:
+        for file in sorted(files):
+            _compile(cross, file, work)
+            info = zipfile.ZipInfo(file.name.removesuffix(".py") + ".mpy", _EPOCH)
+            pack.writestr(info, work.read_bytes(), zipfile.ZIP_DEFLATED)
+    work.unlink()
+    new.replace(board.image_path)
+
+
+def _compile(cross: Path, file: image.Frozen, target: Path) -> None:
+    # Without -march: a file that needs machine code would not compile.
+    done = run([cross, f"-O{file.opt or 0}", "-s", file.name, "-o", target, file.path])
+    if done.returncode:
+        raise ToolError(f"mpy-cross: {file.name}: {done.stdout.strip()}")
