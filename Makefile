@@ -19,7 +19,7 @@ STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("pureli
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help boards venv emulator build images flash run shell emulate demo test proof check soak soak-calls bench size clean distclean
+.PHONY: help boards venv emulator build images flash install uninstall run shell emulate demo test proof check soak soak-calls bench size clean distclean
 
 help: ## this list
 	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"
@@ -46,6 +46,13 @@ flash: venv build ## write the image to a board that is plugged in; PORT=… SER
 	    $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
 run: build $(EMULATOR) ## start the image of BOARD on this terminal; Ctrl-] leaves
+install: venv build ## BOARD=stock: our package onto MicroPython at PORT=…; FORCE=1 WAY=romfs|files
+	@$(VENV)/moat-sat $(if $(PORT),-d "$(PORT)") install $(if $(WAY),--way $(WAY)) $(if $(FORCE),--force)
+
+uninstall: venv ## BOARD=stock: remove it again
+	@$(VENV)/moat-sat $(if $(PORT),-d "$(PORT)") uninstall
+
+run: build ## start the image of BOARD on this terminal; Ctrl-] leaves
 	@$(TOOL).terminal run $(BOARD)
 
 shell: build $(EMULATOR) ## MicroPython's normal REPL on the image of BOARD; Ctrl-] leaves

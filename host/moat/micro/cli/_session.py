@@ -30,15 +30,9 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
 
     What the device prints goes to stderr. Ctrl-C ends with exit status 130.
     """
-    if ctx.obj["device"] is None:
-        fail("which device? name it with -d, or in the variable MOAT_DEVICE, e.g. -d emu:unix")
-    options = {
-        "stack": _stack(ctx.obj["stack"]),
-        "key": _key(ctx.obj["key_file"]),
-        "timeout": ctx.obj["timeout"],
-    }
+    device, options = connection(ctx)
     try:
-        rt.run(partial(_session, ctx.obj["device"], options, work))
+        rt.run(partial(_session, device, options, work))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except AuthError as exc:
@@ -54,6 +48,17 @@ def with_device(ctx: click.Context, work: Callable[[Device], Awaitable[None]]) -
     # What a command on the device has raised keeps its type.
     except Exception as exc:
         fail(f"{type(exc).__name__}: {exc}")
+
+
+def connection(ctx: click.Context) -> tuple[str, dict[str, Any]]:
+    """Return the device that the options name, and those of `connect`."""
+    if ctx.obj["device"] is None:
+        fail("which device? name it with -d, or in the variable MOAT_DEVICE, e.g. -d emu:unix")
+    return ctx.obj["device"], {
+        "stack": _stack(ctx.obj["stack"]),
+        "key": _key(ctx.obj["key_file"]),
+        "timeout": ctx.obj["timeout"],
+    }
 
 
 def _stack(text: str | None) -> Any:

@@ -12,7 +12,9 @@ from moat.micro.version import VERSION
 
 # One module a command; its docstring is the first line of the help, that of the function the rest.
 # Imported when it is used.
-_COMMANDS = ("call", "cfg", "flash", "info", "log", "ls", "reset", "run", "trace")
+_COMMANDS = (
+    "call", "cfg", "flash", "info", "install", "log", "ls", "reset", "run", "trace", "uninstall",
+)  # fmt: skip
 
 
 class _Lazy(click.Group):

@@ -1,0 +1,151 @@
+"""MicroPython's raw REPL on a port, by mpremote: for boards that do not run our stack (yet)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from moat.micro.errors import MoatError
+
+__all__ = ("Repl", "ReplError", "open_repl", "place", "restart")
+
+_READ_S = 1.0  # mpremote waits in steps of it
+_ENTER_S = 10
+
+
+class ReplError(MoatError):
+    """There is no REPL on the port, or it has failed; one line."""
+
+
+class Repl(Protocol):
+    """What we use of mpremote's SerialTransport; its errors are OSError and TransportError."""
+
+    serial: Any
+
+    def exec(self, command: str) -> bytes:
+        """Carry out statements; returns what they print."""
+        ...
+
+    def eval(self, expression: str) -> Any:
+        """Return the value of an expression that is a literal."""
+        ...
+
+    def fs_writefile(
+        self,
+        dest: str,
+        data: bytes,
+        chunk_size: int = 256,
+        progress_callback: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Write a file."""
+        ...
+
+    def enter_raw_repl(self, soft_reset: bool = True, timeout_overall: float = 10) -> None:
+        """Interrupt what runs, and begin anew."""
+        ...
+
+    def exit_raw_repl(self) -> None:
+        """Leave the raw REPL for the normal one."""
+        ...
+
+    def close(self) -> None:
+        """Close the port."""
+        ...
+
+
+def place(port: str) -> str:
+    """What pyserial calls the port that PORT= names: a path, or a URL.
+
+    Raises:
+        ReplError: it is nothing that mpremote can open.
+        LinkLost: no device has this USB serial number.
+    """
+    kind, _, rest = port.partition(":")
+    if kind == "tcp":
+        return f"socket://{rest}"
+    if kind == "serial":
+        from moat.micro.net.serial import find_port
+
+        return find_port(rest.partition("?")[0])
+    if kind in ("emu", "process", "unix"):
+        raise ReplError(f"{port}: use the path of a serial port, or tcp:HOST:PORT")
+    return port
+
+
+@contextlib.contextmanager
+def open_repl(port: str) -> Generator[Repl]:
+    """The raw REPL on `port`, after a soft reset that has not run main.py.
+
+    Raises:
+        ReplError: why there is none, or what has failed inside.
+    """
+    from mpremote.transport import (  # pyright: ignore[reportMissingTypeStubs]
+        TransportError,
+        TransportExecError,
+    )
+
+    where = place(port)
+    _check(where)
+    try:
+        repl = _open(where, port)
+        try:
+            yield repl
+        finally:
+            with contextlib.suppress(OSError):
+                repl.close()
+    except TransportExecError as exc:
+        lines = str(cast(Any, exc).error_output).strip().splitlines()
+        raise ReplError(f"{port}: {lines[-1] if lines else 'failed'}") from exc
+    except (TransportError, OSError) as exc:
+        raise ReplError(f"{port}: {exc}") from exc
+
+
+def _check(where: str) -> None:
+    path = Path(where)
+    if not where.startswith("/"):
+        return
+    if not path.exists():
+        raise ReplError(f"{where}: there is no such port")
+    if not os.access(where, os.R_OK | os.W_OK):
+        raise ReplError(
+            f"{where}: no permission to open it; are you in its group, {_group(path)}?"
+        )
+
+
+def _group(path: Path) -> str:
+    try:
+        return path.group()
+    except (KeyError, OSError, NotImplementedError):
+        return "which often is dialout"
+
+
+def _open(where: str, port: str) -> Repl:
+    from mpremote.transport import TransportError  # pyright: ignore[reportMissingTypeStubs]
+    from mpremote.transport_serial import (  # pyright: ignore[reportMissingTypeStubs]
+        SerialTransport,
+    )
+
+    try:
+        repl = cast(Repl, SerialTransport(where, timeout=_READ_S))
+    except TransportError:
+        raise ReplError(f"{port}: cannot be opened: does another program use it?") from None
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it did not expect
+            repl.enter_raw_repl(timeout_overall=_ENTER_S)
+    except (TransportError, OSError):
+        repl.close()
+        raise ReplError(
+            f"{port}: no answer to Ctrl-C: is MicroPython on the board, and this its REPL?"
+        ) from None
+    return repl
+
+
+def restart(repl: Repl) -> None:
+    """Reset the interpreter: boot.py and main.py run."""
+    repl.exit_raw_repl()
+    repl.serial.write(b"\x04")
+    repl.serial.flush()
