@@ -45,14 +45,13 @@ flash: venv build ## write the image to a board that is plugged in; PORT=… SER
 	@$(VENV)/moat-sat flash $(BOARD) $(WHICH) $(if $(IMAGE),--image "$(IMAGE)") \
 	    $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
-run: build $(EMULATOR) ## start the image of BOARD on this terminal; Ctrl-] leaves
 install: venv build ## BOARD=stock: our package onto MicroPython at PORT=…; FORCE=1 WAY=romfs|files
 	@$(VENV)/moat-sat $(if $(PORT),-d "$(PORT)") install $(if $(WAY),--way $(WAY)) $(if $(FORCE),--force)
 
 uninstall: venv ## BOARD=stock: remove it again
 	@$(VENV)/moat-sat $(if $(PORT),-d "$(PORT)") uninstall
 
-run: build ## start the image of BOARD on this terminal; Ctrl-] leaves
+run: build $(EMULATOR) ## start the image of BOARD on this terminal; Ctrl-] leaves
 	@$(TOOL).terminal run $(BOARD)
 
 shell: build $(EMULATOR) ## MicroPython's normal REPL on the image of BOARD; Ctrl-] leaves

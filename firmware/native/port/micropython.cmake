@@ -3,19 +3,24 @@
 set(PORT_MOD_DIR ${CMAKE_CURRENT_LIST_DIR})
 
 add_library(usermod_port INTERFACE)
-target_sources(usermod_port INTERFACE
-    ${PORT_MOD_DIR}/port.c
-    ${PORT_MOD_DIR}/port_bare.c
-    ${PORT_MOD_DIR}/boot_bare.c
-    ${PORT_MOD_DIR}/rp2/boot.c
-    ${PORT_MOD_DIR}/rp2/usb.c
-)
-target_include_directories(usermod_port INTERFACE ${PORT_MOD_DIR} ${CMAKE_BINARY_DIR}/image)
-foreach(name
-    mp_hal_stdout_tx_strn mp_init mp_usbd_cdc_poll_interfaces pyexec_file_if_exists tud_cdc_rx_cb
-)
-    target_link_options(usermod_port INTERFACE -Wl,--wrap=${name})
-endforeach()
+if(MOAT_STOCK)
+    list(APPEND MICROPY_DEF_BOARD MOAT_STOCK=1)
+else()
+    target_sources(usermod_port INTERFACE
+        ${PORT_MOD_DIR}/port.c
+        ${PORT_MOD_DIR}/port_bare.c
+        ${PORT_MOD_DIR}/boot_bare.c
+        ${PORT_MOD_DIR}/rp2/boot.c
+        ${PORT_MOD_DIR}/rp2/usb.c
+    )
+    target_include_directories(usermod_port INTERFACE ${PORT_MOD_DIR} ${CMAKE_BINARY_DIR}/image)
+    foreach(name
+        mp_hal_stdout_tx_strn mp_init mp_usbd_cdc_poll_interfaces pyexec_file_if_exists
+        tud_cdc_rx_cb
+    )
+        target_link_options(usermod_port INTERFACE -Wl,--wrap=${name})
+    endforeach()
+endif()
 target_link_libraries(usermod INTERFACE usermod_port)
 
 list(APPEND MICROPY_DEF_BOARD MP_CONFIGFILE="${PORT_MOD_DIR}/rp2/mpconfig_rp2.h")

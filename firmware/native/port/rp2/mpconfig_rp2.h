@@ -3,8 +3,10 @@
 #include <stdint.h>
 #include <mpconfigport.h>
 
+#if !MOAT_STOCK
 // Input waits here; what does not fit waits in the host.
 #define MICROPY_HW_STDIN_BUFFER_LEN (1024)
+#endif
 
 #if !MICROPY_PY_NETWORK
 // Without a network there is no use for TLS; micropython.cmake leaves its library

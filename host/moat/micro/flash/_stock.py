@@ -13,9 +13,9 @@ __all__ = (
     "MAIN", "OURS", "USER_MAIN", "InstallError", "State", "choose_way", "disk_need", "romfs",
 )  # fmt: skip
 
-# Bytes of heap that have to be free after a soft reset, so that there are 24 KiB left for the
-# user's program when the stack serves a host. docs/boards.md has the figures.
-HEAP_NEED = {"files": 120_000, "romfs": 76_000}
+# Bytes of heap that have to be free after a soft reset: then a host can use all of the stack, and
+# 20 KB are left for the user's program. docs/boards.md has the figures.
+HEAP_NEED = {"files": 120_000, "romfs": 80_000}
 
 _OLDEST = (1, 25, 0)
 _MPY = 6  # version of the .mpy format

@@ -13,7 +13,7 @@ from moat.micro.errors import MoatError
 
 __all__ = ("Repl", "ReplError", "open_repl", "place", "restart")
 
-_READ_S = 1.0  # mpremote waits in steps of it
+_READ_S = 10.0  # the board, or this machine, may be busy
 _ENTER_S = 10
 
 

@@ -209,7 +209,11 @@ def _method(node, prefix, name):
     if not isinstance(name, str):
         return None
     name = prefix + name
-    return getattr(node, _NOBODY if unheard(name) else name, None)
+    if unheard(name):
+        method = getattr(node, _NOBODY, None)  # that may import the code which has this name
+        if method is not None or unheard(name):
+            return method
+    return getattr(node, name, None)
 
 
 def _below(get, name):
