@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PORTABLE, DEVICE, HOST = "firmware/portable/", "firmware/device/", "host/"
-PACKAGES = (PORTABLE, DEVICE, HOST)
+SIM = "firmware/sim/"
+PACKAGES = (PORTABLE, SIM, DEVICE, HOST)
 
 # What a protocol core may import, beside other cores.
 CORE_IMPORTS = {
@@ -115,7 +116,7 @@ def portable_is_portable(tree: Tree) -> Iterator[str]:
 
 def device_lacks(tree: Tree) -> Iterator[str]:
     """What MicroPython does not have is imported for the type checker only."""
-    for path, module in modules(tree, PORTABLE, DEVICE):
+    for path, module in modules(tree, PORTABLE, SIM, DEVICE):
         for line, name in imports(module, typing=False):
             if within(name, NOT_ON_DEVICE):
                 yield f"{path}:{line}: MicroPython has no {name}; move it below `if _TYPING:`"
@@ -225,7 +226,7 @@ def public_functions(
 
 def portable_is_typed(tree: Tree) -> Iterator[str]:
     """Public functions of portable code are annotated: the host's strict check needs that."""
-    for path, module in modules(tree, PORTABLE):
+    for path, module in modules(tree, PORTABLE, SIM):
         for node in public_functions(module):
             a = node.args
             args = [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg]

@@ -1,0 +1,16 @@
+"""The hardware of the board, for portable code: the one place that names `machine`.
+
+The host's hw.py has the same names, with a simulated board behind them.
+"""
+
+from asyncio import ThreadSafeFlag as Flag
+
+__all__ = ("Flag", "part")
+
+
+def part(name):
+    """Return a class or function of `machine`. NotImplementedError: this board has none."""
+    try:
+        return getattr(__import__("machine"), name)
+    except (AttributeError, ImportError):
+        raise NotImplementedError("this board has no machine.%s" % name)
