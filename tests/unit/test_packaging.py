@@ -20,7 +20,8 @@ import moat.micro.rt
 from moat.micro.version import VERSION
 
 ROOT = Path(__file__).parents[2]
-PORTABLE, HOST, BOARDS = ROOT / "firmware/portable", ROOT / "host", ROOT / "boards"
+PORTABLE, SIM = ROOT / "firmware/portable", ROOT / "firmware/sim"
+HOST, BOARDS = ROOT / "host", ROOT / "boards"
 
 # Imports every module of the installed wheel, and nothing from elsewhere.
 IMPORT_ALL = """
@@ -94,10 +95,10 @@ def names(wheel: Path) -> set[str]:
     return set(zipfile.ZipFile(wheel).namelist())
 
 
-def test_wheel_is_the_two_roots_and_the_facts_of_the_boards(wheel: Path) -> None:
+def test_wheel_is_the_three_roots_and_the_facts_of_the_boards(wheel: Path) -> None:
     expected = {
         path.relative_to(root).as_posix()
-        for root in (PORTABLE, HOST)
+        for root in (PORTABLE, SIM, HOST)
         for path in (root / "moat").rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
@@ -172,7 +173,7 @@ def required(extra: str = "") -> set[str]:
 
 
 def test_what_the_wheel_imports_it_depends_on() -> None:
-    files = {p for root in (PORTABLE, HOST) for p in root.rglob("*.py")}
+    files = {p for root in (PORTABLE, SIM, HOST) for p in root.rglob("*.py")}
     for_tests = {p for p in files if p.is_relative_to(HOST / "moat/micro/testing")}
     sync = HOST / "moat/micro/proto/sync.py"
     assert {"anyio", "msgpack"} <= third_party(files - for_tests - {sync}) <= required()
@@ -183,7 +184,7 @@ def test_what_the_wheel_imports_it_depends_on() -> None:
 def test_editable_installation_resolves_both_roots() -> None:
     assert Path(moat.micro.rt.__file__) == HOST / "moat/micro/rt.py"
     assert Path(moat.micro.errors.__file__) == PORTABLE / "moat/micro/errors.py"
-    assert {Path(p) for p in moat.__path__} == {HOST / "moat", PORTABLE / "moat"}
+    assert {Path(p) for p in moat.__path__} == {HOST / "moat", PORTABLE / "moat", SIM / "moat"}
 
 
 def test_editable_installation_is_up_to_date() -> None:

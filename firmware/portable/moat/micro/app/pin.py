@@ -35,7 +35,7 @@ class PinIn(BaseCmd):
 
     def __init__(self, settings: "dict[str, Any] | None" = None) -> None:
         s = Settings(settings, "pin", "invert pull debounce_ms")
-        self._n = s.pin("pin")
+        self._gpio = hw.part("Pin")(s.pin("pin"))
         self._invert = int(s.flag("invert"))
         self._pull = s.choice("pull", None, ("up", "down"))
         self._quiet_us = 1000 * s.number("debounce_ms", 0, 0, 10_000)
@@ -45,15 +45,16 @@ class PinIn(BaseCmd):
 
     @rt.asynccontextmanager
     async def _ctx(self):
-        Pin = hw.part("Pin")  # noqa: N806
-        pull = getattr(Pin, "PULL_" + self._pull.upper()) if self._pull else None
-        self._pin = Pin(self._n, Pin.IN, pull)
+        pin = self._gpio
+        pull = getattr(pin, "PULL_" + self._pull.upper()) if self._pull else None
+        pin.init(pin.IN, pull)
+        self._pin = pin
         try:
             yield self
         finally:
             self._off()
             self._pin = None
-            Pin(self._n, Pin.IN, None)
+            pin.init(pin.IN, None)
             for flag in self._flags:
                 flag.set()
 
@@ -156,7 +157,7 @@ class PinOut(BaseCmd):
 
     def __init__(self, settings: "dict[str, Any] | None" = None) -> None:
         s = Settings(settings, "pin", "invert open_drain value max_on_ms")
-        self._n = s.pin("pin")
+        self._gpio = hw.part("Pin")(s.pin("pin"))
         self._invert = int(s.flag("invert"))
         self._open_drain = s.flag("open_drain")
         self._first = s.number("value", 0, 0, 1)
@@ -169,15 +170,16 @@ class PinOut(BaseCmd):
 
     @rt.asynccontextmanager
     async def _ctx(self):
-        Pin = hw.part("Pin")  # noqa: N806
-        mode = Pin.OPEN_DRAIN if self._open_drain else Pin.OUT
+        pin = self._gpio
+        mode = pin.OPEN_DRAIN if self._open_drain else pin.OUT
         self._since = rt.ticks_ms()
-        self._pin = Pin(self._n, mode, value=self._first ^ self._invert)
+        pin.init(mode, value=self._first ^ self._invert)
+        self._pin = pin
         try:
             yield self
         finally:
             self._pin = None
-            Pin(self._n, Pin.IN, None)
+            pin.init(pin.IN, None)
 
     async def run(self) -> None:
         """Keep to `max_on_ms`."""

@@ -129,6 +129,7 @@ class Spi:
     def __init__(self) -> None:
         self.sent = b""  # by the program, in the last transfer
         self.answer = b""  # what it will read next; then zeros
+        self.options: "list[int]" = []  # baud rate, polarity, phase
 
     def transfer(self, data: "Any") -> bytes:
         """Exchange bytes."""

@@ -270,6 +270,19 @@ class SPI:
             if pin is not None:
                 Pin(pin)._wire.mode = board.ALT
         self._bus = board.bus(id)
+        self._bus.options = [baudrate, polarity, phase]
+
+    def init(
+        self,
+        baudrate: int = 1_000_000,
+        *,
+        polarity: int = 0,
+        phase: int = 0,
+        bits: int = 8,
+        firstbit: int = 1,
+    ) -> None:
+        """Set it up anew; the pins stay."""
+        self._bus.options = [baudrate, polarity, phase]
 
     def write(self, buf: "Any") -> None:
         """Write; what arrives meanwhile is dropped."""
