@@ -191,12 +191,35 @@ def app(**section):
 
 def test_entries():
     assert parse({}) == parse({"apps": None, "other": 1}) == {}
-    assert parse({"apps": {"a": "m:A"}}) == {"a": ("m:A", None, {}, False)}
-    assert parse(app(pin=1, restart=False, lazy=True)) == {"a": ("m:A", {"pin": 1}, None, True)}
-    assert parse(app(restart=True)) == {"a": ("m:A", None, {}, False)}
+    assert parse({"apps": {"a": "m:A"}}) == {"a": ("m:A", None, {}, False, ())}
+    assert parse(app(pin=1, restart=False, lazy=True)) == {
+        "a": ("m:A", {"pin": 1}, None, True, ())
+    }
+    assert parse(app(restart=True)) == {"a": ("m:A", None, {}, False, ())}
     entries = parse({"apps": {"d": "dir", "l": "m:A"}, "d": app(x=1), "l": [None, {"y": 2}]})
-    assert entries["d"] == {"a": ("m:A", {"x": 1}, {}, False)}
-    assert entries["l"] == {0: ("m:A", None, {}, False), 1: ("m:A", {"y": 2}, {}, False)}
+    assert entries["d"] == {"a": ("m:A", {"x": 1}, {}, False, ())}
+    assert entries["l"] == {0: ("m:A", None, {}, False, ()), 1: ("m:A", {"y": 2}, {}, False, ())}
+
+
+def test_entries_tell_what_is_needed():
+    apps = {"a": "m:A", "b": "m:B", "d": "dir"}
+    below = {"apps": {"c": "m:C"}, "c": {"needs": ["a", "b"]}}
+    entries = parse({"apps": apps, "a": {"needs": "b"}, "b": [{}], "d": below})
+    assert entries["a"] == ("m:A", None, {}, False, ("b",))
+    assert entries["d"]["c"] == ("m:C", None, {}, False, ("a", "b"))
+
+
+def test_needs_that_make_no_sense():
+    assert refused(app(needs=7)).startswith("a.needs: 7 is not the name of an app")
+    assert refused(app(needs=[7])).startswith("a.needs: 7 is not the name of an app")
+    assert refused(app(needs="b")) == "a.needs: there is no app 'b'"
+    assert refused(app(needs="a")) == "a.needs: these wait for each other: a"
+    assert refused(app(needs="b", lazy=True)) == "a.needs: it cannot be lazy"
+    cfg = {"apps": {"a": "m:A", "b": "m:A", "c": "m:A"}, "b": [{"needs": "a"}]}
+    cfg["a"] = {"needs": "b"}
+    assert "wait for each other" in refused(cfg)
+    cfg["a"] = {"needs": "b.1"}
+    assert refused(cfg) == "a.needs: there is no app 'b.1'"
 
 
 def test_entries_leave_the_config_as_it_is():

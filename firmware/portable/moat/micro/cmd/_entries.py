@@ -9,14 +9,14 @@
 
 `apps` names the class of each app, "module:Class"; the section with the app's name has its
 settings. A list of sections is an array of such apps. "dir" is a directory: its section has
-`apps` and sections of its own. Two keys of a section are not for the app:
+`apps` and sections of its own. Three keys of a section are not for the app:
 
     restart   False: when the app fails, it stays so. Or a map of
               base_ms, factor, max_ms, jitter, give_up_ms, retries: see Backoff. By default 1000,
               2, 30000, 50, None, 3; the app is as new when it has been up for `max_ms`.
               essential: False: the others go on when the app has failed for good
     lazy      True: the app is loaded when it is first used. It cannot have anything that runs.
-
+    needs     dotted name of an app, or a list of such: this one is started when they are ready
 """
 
 from moat.micro.cmd._config import SECRETS
@@ -31,9 +31,10 @@ _RESTART = "base_ms essential factor give_up_ms jitter max_ms retries"
 
 
 def parse(cfg: "Any", where: str = "", reserved: "tuple[str, ...]" = ()) -> "dict[Any, Any]":
-    """Return name -> (class, settings, restart, lazy), or a dict of such for a directory.
+    """Return name -> (class, settings, restart, lazy, needs), or a dict of such for a directory.
 
-    `settings` is a dict, or None when there are none; `restart` a dict of options, or None.
+    `settings` is a dict, or None when there are none; `restart` a dict of options, or None;
+    `needs` a tuple of names.
 
     Args:
         cfg: the config, or the section of a directory.
@@ -53,6 +54,8 @@ def parse(cfg: "Any", where: str = "", reserved: "tuple[str, ...]" = ()) -> "dic
             raise ValueError("%s: %r cannot be the name of an app" % (place, name))
         _check(spec, str, "%s.%s" % (place, name), 'a text, "module:Class" or "dir"')
         entries[name] = _entry(spec, cfg.get(name), "%s.%s" % (where, name) if where else name)
+    if not where:
+        _check_needs(entries)
     return entries
 
 
@@ -76,7 +79,47 @@ def _entry(spec, section, where):
     restart = _restart(settings.pop("restart", True), where + ".restart")
     lazy = settings.pop("lazy", False)
     _check(lazy, bool, where + ".lazy", "true or false")
-    return spec, settings or None, restart, lazy
+    needs = settings.pop("needs", None) or ()
+    needs = (needs,) if isinstance(needs, str) else needs
+    _check(needs, (list, tuple), where + ".needs", "the name of an app, or a list of such")
+    for name in needs:
+        _check(name, str, where + ".needs", "the name of an app")
+    if lazy and needs:
+        raise ValueError("%s.needs: it cannot be lazy" % where)
+    return spec, settings or None, restart, lazy, tuple(needs)
+
+
+def _check_needs(entries):
+    """What is needed exists, and nothing waits for itself."""
+    flat = {}
+    _flatten(entries, "", flat)
+    if any(flat.values()):
+        done = set()
+        for name in flat:
+            _follow(name, flat, (), done)
+
+
+def _flatten(entries, where, flat):
+    for key, entry in entries.items():
+        name = where + str(key)
+        if isinstance(entry, dict):
+            _flatten(entry, name + ".", flat)
+        else:
+            flat[name] = entry[4]
+
+
+def _follow(name, flat, way, done):
+    if name in way:
+        raise ValueError("%s.needs: these wait for each other: %s" % (name, ", ".join(way)))
+    if name in done:
+        return
+    for need in flat[name]:
+        below = [n for n in flat if n == need or n.startswith(need + ".")]
+        if not below:
+            raise ValueError("%s.needs: there is no app '%s'" % (name, need))
+        for n in below:
+            _follow(n, flat, way + (name,), done)
+    done.add(name)
 
 
 def _restart(options, where):

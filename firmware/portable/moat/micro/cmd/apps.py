@@ -15,7 +15,7 @@ from moat.micro.cmd._entries import device_name, parse
 from moat.micro.cmd.keeper import Keeper
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.const import const
-from moat.micro.errors import InUseError
+from moat.micro.errors import InUseError, NotReadyError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -172,6 +172,17 @@ class Tree(Apps):
         """An app has failed for good."""
         if self._on_failed is not None:
             self._on_failed(name, reason)
+
+    async def is_ready(self, name: str) -> bool:
+        """Wait until an app is ready; False: it is stopped, has failed, or is gone."""
+        node: "Any" = self
+        try:
+            for part in name.split("."):
+                node = node.kept[part if part in node.kept else int(part)]
+            await node.cmd_rdy_(True)
+        except (KeyError, ValueError, NotReadyError):
+            return False
+        return True
 
     async def apart(self, fn: "Callable[..., Awaitable[object]]", *args: "Any") -> None:
         """Wait for ``fn(*args)``, which runs in a task of its own while the tree is open.

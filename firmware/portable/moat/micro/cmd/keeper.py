@@ -27,6 +27,7 @@ if _TYPING:
     from typing import Any
 
 TEAR_DOWN_MS = 5000  # what takes longer is cancelled
+_AGAIN_MS = const(100)  # until we look again whether an app that has failed is back
 
 
 class StandIn(BaseCmd):
@@ -81,6 +82,7 @@ class Keeper(StandIn):
         self.state = "down"
         self.error: "BaseException | None" = None  # the last one
         self.restarts = 0  # in a row
+        self.waits_for: "str | None" = None  # the app that has to be ready first
         self.tree = tree
         self._tasks: "Any" = None
         self._lock = rt.Lock()
@@ -94,7 +96,7 @@ class Keeper(StandIn):
 
     def _take(self, entry):
         self.entry = entry
-        self._spec, self._settings, self._restart, self._lazy = entry
+        self._spec, self._settings, self._restart, self._lazy, self._needs = entry
         self._backoff: "Any" = None  # since the first failure
 
     @property
@@ -113,6 +115,8 @@ class Keeper(StandIn):
     def why(self) -> Exception:
         """Return a NotReadyError."""
         text = "the app '%s' %s" % (self.name, _SAYS[self.state])
+        if self.waits_for is not None:
+            text = "the app '%s' waits for the app '%s'" % (self.name, self.waits_for)
         if self.error is not None:
             text = "%s: %s" % (text, _text(self.error))
         return errors.NotReadyError(text)
@@ -127,6 +131,8 @@ class Keeper(StandIn):
             if self.state != "ready":
                 raise self.why()
         status: "dict[str, Any]" = {"state": self.state}
+        if self.waits_for is not None:
+            status["waits_for"] = self.waits_for
         if self.restarts:
             status["restarts"] = self.restarts
         if self.error is not None:
@@ -141,8 +147,8 @@ class Keeper(StandIn):
         return await self.app.cmd_rdy_(wait)
 
     async def settled(self) -> None:
-        """Wait until the first start has succeeded or failed."""
-        while self.state == "starting" and not self.restarts:
+        """Wait until the first start has succeeded or failed, or waits for another app."""
+        while self.state == "starting" and not self.restarts and self.waits_for is None:
             await self._change()
 
     def begin(self, tasks: "Any") -> None:
@@ -226,7 +232,7 @@ class Keeper(StandIn):
         except Exception as exc:  # the user's
             self._failed(exc, vital)
             return
-        if _runs(self.app):
+        if self._needs or _runs(self.app):
             self._running = True
             self._set("starting")
             self._tasks.start_soon(self._keep)
@@ -279,6 +285,8 @@ class Keeper(StandIn):
         try:
             with rt.CancelScope() as self._scope:
                 self._whole = self._scope
+                if self._needs:
+                    await self._others()
                 if self.app is None:
                     self._load()
                 ctx = getattr(self.app, "_ctx", None)
@@ -290,8 +298,17 @@ class Keeper(StandIn):
         except Exception as exc:  # the user's: that is what we are here for
             return exc
         finally:
-            self._whole = self._scope = self.app = None
+            self._whole = self._scope = self.app = self.waits_for = None
         return None
+
+    async def _others(self):
+        """Wait until the apps that we need are ready; also when one is stopped, or has failed."""
+        for name in self._needs:
+            self.waits_for = name
+            self._changed.set()
+            while not await self.tree.is_ready(name):
+                await rt.sleep_ms(_AGAIN_MS)
+        self.waits_for = None
 
     async def _run(self):
         try:
