@@ -300,9 +300,7 @@ def test_picotool_takes_over_without_a_drive():
 
 def test_a_copy_that_fails():
     world = World(copy_error="the disk is full")
-    with pytest.raises(
-        FlashError, match=r"not written to its end: the disk is full; .*again$"
-    ):
+    with pytest.raises(FlashError, match=r"not written to its end: the disk is full; .*again$"):
         world.flash()
     assert world.done == ["stack", "Copy"]
 

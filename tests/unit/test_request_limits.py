@@ -57,8 +57,10 @@ def test_notices_are_bounded_at_both_ends():
     assert core.receive([CALL, 0, ["x"]]) is not None
     assert core.receive([CALL, 0, ["x"]]) is None
     assert (core.out, core.skipped) == ([], 0)
-    core.out += [[BYE]] * 64
-    with pytest.raises(BusyError, match="64 messages"):
+    core.out += [[BYE]] * 64  # others do not count
+    core.out += [core.call(None, ["x"], b"")[1]] * 63
+    core.out.append(core.call(None, ["x"], b"")[1])
+    with pytest.raises(BusyError, match="64 calls without a reply"):
         core.call(None, ["x"], b"")
 
 

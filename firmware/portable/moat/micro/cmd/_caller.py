@@ -14,7 +14,7 @@ _IDS = 255  # ids of calls, so one or two bytes on the wire
 # Calls at the same time. The same id comes again after _IDS - _MAX_CALLS others at least: more
 # than can be on their way and remembered by the peer, who would take one for the other.
 _MAX_CALLS = 95
-_MAX_NOTICES = 64  # messages that may wait when a call without a reply is made
+_MAX_NOTICES = 64  # calls without a reply that may wait; streams keep to their credit
 
 
 class Caller:
@@ -57,7 +57,7 @@ class Caller:
         ident = 0
         if call is None:
             if len(core.out) >= _MAX_NOTICES:
-                raise errors.BusyError("%d messages wait to be sent" % len(core.out))
+                _check_notices(core.out)
         else:
             ident = self._free_id()
             core.calls[ident] = call
@@ -150,3 +150,9 @@ def _error(err: "Any") -> "list[Any]":
     if isinstance(err, list) and err and isinstance(err[0], str):
         return err
     return ["ProtocolError", "malformed error from the peer"]
+
+
+def _check_notices(out):
+    n = len([msg for msg in out if msg[0] == CALL and not msg[1]])
+    if n >= _MAX_NOTICES:
+        raise errors.BusyError("%d calls without a reply wait to be sent" % n)
