@@ -50,6 +50,8 @@ function options(known) {
   }
 }
 
+let leave = () => process.exit(0);
+
 function startPtys(folder, board, ports) {
   fs.mkdirSync(folder, { recursive: true });
   const links = ports.map(({ name, port }) => [name, `${folder}/${name}`, port]);
@@ -68,6 +70,10 @@ function startPtys(folder, board, ports) {
     board.on('usb', () => show(number, port.ends.present()));
   });
   child.on('exit', (status) => status && fail(`the ptys have ended with status ${status}`));
+  leave = () => {
+    child.on('exit', () => process.exit(0)); // it is not left behind
+    child.stdin.end();
+  };
   return Object.fromEntries(links.map(([name, link]) => [name, link]));
 }
 
@@ -132,13 +138,13 @@ async function main() {
 }
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
-  process.on(signal, () => process.exit(0));
+  process.on(signal, () => leave());
 }
 if (values.stdin || values.stdio) {
-  process.stdin.on('end', () => process.exit(0)).on('error', () => process.exit(0));
+  process.stdin.on('end', () => leave()).on('error', () => leave());
 }
 if (values.stdin) {
   process.stdin.resume();
 }
-process.stdout.on('error', () => process.exit(0)); // nobody reads any more
+process.stdout.on('error', () => leave()); // nobody reads any more
 main().catch((error) => fail(error.message));
