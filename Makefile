@@ -19,7 +19,7 @@ STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("pureli
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help boards venv emulator build images flash install uninstall run shell emulate demo test proof check soak soak-calls bench size clean distclean
+.PHONY: help boards venv emulator build images flash factory install uninstall run shell emulate demo test proof check soak soak-calls bench size clean distclean
 
 help: ## this list
 	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"
@@ -50,6 +50,9 @@ install: venv build ## BOARD=stock: our package onto MicroPython at PORT=…; FO
 
 uninstall: venv ## BOARD=stock: remove it again
 	@$(VENV)/moat-sat $(if $(PORT),-d "$(PORT)") uninstall
+
+factory: venv ## erase files and config on a board that is plugged in; PORT=… SERIAL=… YES=1
+	@$(VENV)/moat-sat factory $(BOARD) $(WHICH) $(if $(filter-out 0,$(YES)),--yes)
 
 run: build $(EMULATOR) ## start the image of BOARD on this terminal; Ctrl-] leaves
 	@$(TOOL).terminal run $(BOARD)

@@ -77,6 +77,7 @@ class World:
     back_s: float = 1
     answer_s: float = 1
     """After it is back."""
+    has_stack: bool = True
     becomes: str | None = NEW
     now: float = 0
     image: str | None = OLD
@@ -151,7 +152,9 @@ class World:
     def on_ask(self, action: Ask) -> Answered:
         if action.found != self.port:
             return Answered(error="this is another board")
-        if self.now - self.since < self.back_s + self.answer_s:
+        self.done[-1] += " by the REPL" * action.by_repl
+        is_up = self.now - self.since >= self.back_s + self.answer_s
+        if not is_up or not (self.has_stack or action.by_repl):
             return Answered(error="it is still starting")
         return Answered(self.image)
 
@@ -307,7 +310,10 @@ def test_a_copy_that_fails():
 
 def test_a_boot_loader_that_does_not_take_the_image():
     world = World(taken_s=NEVER)
-    with pytest.raises(FlashError, match="has not taken the image: /none/RPI-RP2 is still there"):
+    with pytest.raises(
+        FlashError,
+        match=r"has not taken .* start it: /none/RPI-RP2 is still",
+    ):
         world.flash()
 
 
@@ -321,6 +327,24 @@ def test_a_board_that_does_not_answer():
     world = World(answer_s=NEVER)
     with pytest.raises(FlashError, match=r"the board does not answer: it is still starting$"):
         world.flash()
+
+
+def test_an_image_without_a_known_hash_has_to_answer_at_least():
+    machine = Machine(Job(RP2, None), print)
+    world = World()
+    event: Event = world.look()
+    while not isinstance(action := machine.step(event, world.now), Done):
+        event = world.carry_out(action)
+    assert action.text.startswith("image new runs; there is no commands.json")
+    assert "Ask" in world.done
+
+
+def test_a_board_without_an_answer_to_sys_info_is_asked_by_the_repl():
+    world = World(has_stack=False)
+    assert world.flash() == "image new runs"
+    assert world.done[-1] == "Ask by the REPL"
+    assert world.done.count("Ask by the REPL") == 1
+    assert world.now > LIMITS.answer
 
 
 @pytest.mark.parametrize(("image", "text"), [(OLD, "image old"), (None, "an image without")])
@@ -350,6 +374,7 @@ WAYS = st.lists(st.sampled_from(["stack", "repl", "touch"]), unique=True).map(tu
         taken_s=TIMES,
         back_s=TIMES,
         answer_s=TIMES,
+        has_stack=st.booleans(),
         becomes=st.sampled_from([NEW, NEW, OLD, None]),
     ),
     st.sampled_from([{}, {"port": PORT.port}, {"serial": PORT.serial}]),

@@ -13,7 +13,8 @@ from moat.micro.version import VERSION
 # One module a command; its docstring is the first line of the help, that of the function the rest.
 # Imported when it is used.
 _COMMANDS = (
-    "call", "cfg", "flash", "info", "install", "log", "ls", "reset", "run", "trace", "uninstall",
+    "call", "cfg", "factory", "flash", "info", "install", "log", "ls", "reset", "run", "trace",
+    "uninstall",
 )  # fmt: skip
 
 

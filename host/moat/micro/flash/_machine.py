@@ -67,9 +67,10 @@ class Copy:
 
 @dataclass(frozen=True)
 class Ask:
-    """Ask the board for sys.info; the event is Answered."""
+    """Ask the board for the hash of its image, by sys.info or `by_repl`; the event is Answered."""
 
     found: Found
+    by_repl: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,8 @@ class Limits:
     """For the drive to go, after the image was written."""
     back: float = 30
     """For the new firmware to be there, and to answer."""
+    answer: float = 6
+    """For sys.info to answer. Then the REPL is asked: the stack may need a key, or be another."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class Job:
 
     board: Board
     image: str | None
-    """The hash that sys.info has to tell; None: it is not known, so it is not compared."""
+    """The hash that sys.info has to tell; None: it is not known, and any answer will do."""
     port: str = ""
     serial: str = ""
     ways: tuple[str, ...] = ("stack", "repl", "touch")
@@ -173,6 +176,7 @@ class Machine:
         self._told: Found | None = None  # has to enter its boot loader
         self._drive: Found | None = None  # was written to
         self._back: Found | None = None  # was asked
+        self._asked: float | None = None  # for the first time
         self._serial = ""  # of the board that we deal with, where it is known
         self._others: frozenset[str] = frozenset()  # places of boards that are not ours
         self._only_one = True  # no other board is in its boot loader: picotool takes any
@@ -321,7 +325,9 @@ class Machine:
         drive = self._drive
         if drive and any(one.drive and one.place == drive.place for one in event.found):
             within = f"{drive.place} is still there after {self.job.limits.gone:g} s"
-            return self._again(now, f"the boot loader has not taken the image: {within}")
+            return self._again(
+                now, f"the boot loader has not taken the image, or cannot start it: {within}"
+            )
         self._why.clear()
         self._end = now + self.job.limits.back
         return self._wait_back(event, now)
@@ -332,10 +338,11 @@ class Machine:
         self._next = self._wait_back
         back = [one for one in event.found if not one.drive and self._is_ours(one)]
         if back and self._may_open(back[0]):
-            if self.job.image is None:
-                return Done("the board is back; the hash of this image is not known", back[0])
             self._back = back[0]
-            return self._then(self._answered, Ask(back[0]))
+            if self._asked is None:
+                self._asked = now
+            by_repl = now >= self._asked + self.job.limits.answer
+            return self._then(self._answered, Ask(back[0], by_repl))
         what = f"does not answer: {self._why[-1]}" if self._why else "has not come back"
         return self._again(
             now, f"the image was written, but after {self.job.limits.back:g} s the board {what}"
@@ -357,6 +364,9 @@ class Machine:
             if now < self._end:
                 return self._then(self._wait_back, Look())
             return self._wait_back(Seen(), now)
+        if self.job.image is None:
+            what = f"image {event.image}" if event.image else "a program"
+            return Done(f"{what} runs; there is no commands.json to compare with", self._back)
         if event.image != self.job.image:
             runs = f"image {event.image}" if event.image else "an image without a hash"
             raise FlashError(f"the board runs {runs}, not {self.job.image}, which was written")

@@ -8,7 +8,7 @@ traceback, 04. Ctrl-B leaves.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import anyio
 
@@ -19,6 +19,7 @@ __all__ = ("RawRepl", "ReplError", "raw_repl")
 
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 _TRY_S = 1.0
+_OPEN_TRIES, _OPEN_S = 5, 0.3
 _PIECE = 128  # a port's buffer takes so much, even where nothing holds us back
 
 
@@ -39,6 +40,7 @@ class RawRepl:
 
         Raises:
             ReplError: it is not.
+            LinkError, EOFError: the link has ended.
         """
         try:
             with anyio.fail_after(self._timeout):
@@ -49,8 +51,6 @@ class RawRepl:
                         break
         except TimeoutError:
             raise ReplError("there is no REPL") from None
-        except (EOFError, LinkError) as exc:
-            raise ReplError(f"there is no REPL: {exc or 'the link has ended'}") from None
         self._got = b""
 
     async def run(self, code: str) -> str:
@@ -90,13 +90,27 @@ class RawRepl:
         except (EOFError, LinkError) as exc:
             raise ReplError(f"the REPL has gone: {exc or 'the link has ended'}") from None
 
+    async def reset(self) -> None:
+        """Reset the board, as power-on does; returns when the link has ended.
+
+        Raises:
+            ReplError: it has not been taken.
+        """
+        await self.send("import time, machine\ntime.sleep_ms(100)\nmachine.reset()")
+        try:
+            with anyio.move_on_after(self._timeout):  # or it stays, as that of a UART does
+                while True:
+                    await self._link.rd(bytearray(256))
+        except (EOFError, LinkError):
+            pass
+
     async def leave(self) -> None:
         """Back to the normal REPL, if there still is one."""
         try:
             with anyio.move_on_after(_TRY_S):
                 await self._link.wr(b"\x02")
         except LinkError:
-            pass  # which is what a reset looks like
+            pass  # the board has gone
 
     async def _until(self, mark: bytes) -> bytes:
         """Read up to `mark`; returns what is before it."""
@@ -117,13 +131,27 @@ async def raw_repl(link: BaseBuf, timeout: float = 5) -> AsyncGenerator[RawRepl]
         timeout: seconds that the board may take for each step.
 
     Raises:
-        LinkLost: the link cannot be opened.
-        ReplError: there is no raw REPL.
+        ReplError: there is no raw REPL, or the link cannot be opened.
     """
-    async with link as stream:
-        repl = RawRepl(stream, timeout)
-        await repl.enter()
+    async with AsyncExitStack() as stack:
+        repl = await _open(link, timeout, stack)
         try:
             yield repl
         finally:
             await repl.leave()
+
+
+async def _open(link: BaseBuf, timeout: float, stack: AsyncExitStack) -> RawRepl:
+    """Open and enter; again when the link breaks: it may not be free yet for a new client."""
+    for tries in range(_OPEN_TRIES, 0, -1):
+        try:
+            async with AsyncExitStack() as opened:
+                repl = RawRepl(await opened.enter_async_context(link), timeout)
+                await repl.enter()
+                stack.push_async_exit(opened.pop_all())
+                return repl
+        except (LinkError, EOFError) as exc:
+            if tries == 1:
+                raise ReplError(f"there is no REPL: {exc or 'the link has ended'}") from None
+            await anyio.sleep(_OPEN_S)
+    raise AssertionError

@@ -35,11 +35,20 @@ from moat.micro.flash._machine import (
     Mounted,
     Seen,
 )
+from moat.micro.flash.repl import raw_repl
+from moat.micro.target import link_to
 from moat.micro.uf2 import FAMILIES, FLASH, Uf2Error, unpack
 
 __all__ = ("FlashError", "Image", "Show", "flash", "read_image")
 
 _LOOK_S = 0.2
+_IMAGE = """
+try:
+    import _port
+    print(_port.image)
+except ImportError:
+    pass
+"""
 _ANSWER_S = 3.0
 
 
@@ -88,10 +97,10 @@ def read_image(board: Board, path: Path | None = None) -> Image:
         raise FlashError(f"{path}: {exc}; nothing was written") from None
     if image.address != FLASH:
         raise FlashError(f"{path}: it is for 0x{image.address:08x}, and the flash is elsewhere")
-    return Image(path, data, len(image.data), _hash(path.with_name("commands.json")))
+    return Image(path, data, len(image.data), _hash_of(path.with_name("commands.json")))
 
 
-def _hash(path: Path) -> str | None:
+def _hash_of(path: Path) -> str | None:
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["image"])
     except (OSError, ValueError, KeyError):
@@ -188,16 +197,24 @@ class _Runner:
 
     async def _ask(self, action: Ask) -> Answered:
         try:
-            async with connect(
-                action.found.target, docs=False, console=_ignore, timeout=_ANSWER_S
-            ) as dev:
-                with anyio.fail_after(_ANSWER_S):
-                    info = await dev.call(["sys", "info"])
+            with anyio.fail_after(2 * _ANSWER_S):
+                return Answered(await (_hash_by_repl if action.by_repl else _hash)(action.found))
         except TimeoutError:
             return Answered(error=f"{action.found.port}: no answer to sys.info")
         except (MoatError, OSError) as exc:
             return Answered(error=str(exc))
-        return Answered(info["image"])
+
+
+async def _hash(found: Found) -> str | None:
+    async with connect(found.target, docs=False, console=_ignore, timeout=_ANSWER_S) as dev:
+        return (await dev.call(["sys", "info"]))["image"]
+
+
+async def _hash_by_repl(found: Found) -> str | None:
+    async with raw_repl(link_to(found.target)) as repl:
+        text = await repl.run(_IMAGE)
+        await repl.reset()
+        return text.strip() or None
 
 
 _WAYS = {"stack": "sys.bootloader", "repl": "the REPL", "touch": "1200 baud"}
