@@ -19,7 +19,7 @@ STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("pureli
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help boards venv emulator build images flash factory install uninstall run shell emulate demo test proof check soak soak-calls bench size clean distclean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*##.*/\1/p' Makefile)
 
 help: ## this list
 	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"
@@ -91,6 +91,10 @@ bench: venv images ## all benchmarks, or ONLY=name; results in build/bench.json
 
 size: build $(EMULATOR) ## text, data, bss, frozen bytes and free heap of BOARD
 	@$(TOOL).size $(BOARD)
+
+check-size: venv emulator ## fail if an image has grown more than 2 %; UPDATE="why" for new figures
+	@$(VENV)/python -m tools.check_size $(if $(filter command line,$(origin UPDATE)),--update "$(UPDATE)") \
+	    $(if $(filter command line,$(origin BOARD)),$(BOARD))
 
 clean: ## remove what was built; downloads and the virtual environment stay
 	@if [ -d build ]; then \

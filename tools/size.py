@@ -2,21 +2,20 @@
 
 python3 -m tools.size BOARD
 
-An image that this machine cannot run has its heap's size by the linker's symbols.
+Its flash is shown by the parts of the stack; see tools/parts.py. An image that this machine
+cannot run has its heap's size by the linker's symbols.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from moat.micro.boards import Board, load
-from tools import setup, terminal
+from tools import parts, setup, terminal
 from tools.common import ToolError, build_dir, main, run
 
-__all__ = ("frozen", "heap_free", "heap_size", "heap_with_stack", "sections")
-
+__all__ = ("frozen", "heap_free", "heap_size", "heap_with_stack", "sections", "table")
 
 _HEAP = ("__GcHeapStart", "__GcHeapEnd")
 
@@ -98,20 +97,30 @@ def heap_with_stack(board: Board) -> int:
     return int(json.loads(done.stdout)["mem_free"])
 
 
+def table(board: Board) -> list[tuple[str, int, str]]:
+    """What the image takes: a name, bytes, and a remark, line by line.
+
+    Raises:
+        ToolError: it is not built, or does not run.
+    """
+    size = sections(board, board.elf_path)
+    total, ours = size["text"] + size["data"], frozen(board)
+    lines = [("flash", total, "text and data")]
+    lines += [(f"  {name}", n, "") for name, n in parts.parts(board, total, ours).items()]
+    lines += [("frozen", ours, "all frozen modules, of this"), ("bss", size["bss"], "")]
+    if board.run is None:
+        return [*lines, ("heap", heap_size(board), "with what manages it")]
+    without, with_stack = heap_free(board), heap_with_stack(board)
+    lines += [("heap", without, "free at the REPL, without the stack")]
+    lines += [("", with_stack, "free after start, serving a host")]
+    return [*lines, ("", without - with_stack, "taken by the stack")]
+
+
 def _main(args: list[str]) -> None:
     if len(args) != 1:
         raise ToolError("usage: python3 -m tools.size BOARD")
-    board = load(args[0])
-    size = sections(board, board.elf_path)
-    for key, value in size.items():
-        print(f"{key:8} {value:>9,}")
-    print(f"{'frozen':8} {frozen(board):>9,}   (in text and data)")
-    sys.stdout.flush()
-    if board.run is None:
-        print(f"{'heap':8} {heap_size(board):>9,}   with what manages it")
-        return
-    print(f"{'heap':8} {heap_free(board):>9,}   free at the REPL, without the stack")
-    print(f"{'':8} {heap_with_stack(board):>9,}   free after start, serving a host")
+    for name, size, remark in table(load(args[0])):
+        print(f"{name:38} {size:>9,}  {remark}".rstrip())
 
 
 if __name__ == "__main__":
