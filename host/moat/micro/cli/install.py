@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -39,7 +38,7 @@ def command(ctx: click.Context, package: Path | None, way: str | None, force: bo
     try:
         path = package or load("stock").image_path
         files = stock.read_package(path)
-        image = json.loads((path.parent / "commands.json").read_text())["image"]
+        image = stock.image_hash(path)
         with Progress(disable=not sys.stderr.isatty()) as bar:
             stock.install(
                 target, files, way=way or "", force=force, say=_say, progress=_progress(bar)

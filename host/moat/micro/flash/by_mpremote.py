@@ -13,8 +13,9 @@ from moat.micro.errors import MoatError
 
 __all__ = ("Repl", "ReplError", "open_repl", "place", "restart")
 
-_READ_S = 10.0  # the board, or this machine, may be busy
-_ENTER_S = 10
+_READ_S = 5.0  # the board, or this machine, may be busy
+_ENTER_S = 5
+_TRIES = 3  # a program that blocks, and what a host has left in the input, may take one each
 
 
 class ReplError(MoatError):
@@ -133,15 +134,19 @@ def _open(where: str, port: str) -> Repl:
         repl = cast(Repl, SerialTransport(where, timeout=_READ_S))
     except TransportError:
         raise ReplError(f"{port}: cannot be opened: does another program use it?") from None
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it did not expect
-            repl.enter_raw_repl(timeout_overall=_ENTER_S)
-    except (TransportError, OSError):
-        repl.close()
-        raise ReplError(
-            f"{port}: no answer to Ctrl-C: is MicroPython on the board, and this its REPL?"
-        ) from None
-    return repl
+    for _ in range(_TRIES):
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints what it did not expect
+                repl.enter_raw_repl(timeout_overall=_ENTER_S)
+                return repl
+        except TransportError:
+            continue
+        except OSError:
+            break
+    repl.close()
+    raise ReplError(
+        f"{port}: no answer to Ctrl-C: is MicroPython on the board, and this its REPL?"
+    )
 
 
 def restart(repl: Repl) -> None:

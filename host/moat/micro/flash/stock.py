@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import posixpath
 import zipfile
 from binascii import b2a_base64
@@ -26,7 +27,7 @@ from moat.micro.flash._stock import (
 )
 from moat.micro.flash.by_mpremote import Repl, open_repl, restart
 
-__all__ = ("install", "measure", "read_package", "uninstall", "verify")
+__all__ = ("image_hash", "install", "measure", "read_package", "uninstall", "verify")
 
 _CHUNK = 1024  # bytes that are sent at once
 _ROM_CHUNK = 4096
@@ -123,6 +124,19 @@ def read_package(path: Path) -> dict[str, bytes]:
         raise InstallError(f"{path} is not there; run: make BOARD=stock build") from None
     except (OSError, zipfile.BadZipFile) as exc:
         raise InstallError(f"{path}: {exc}") from None
+
+
+def image_hash(path: Path) -> str:
+    """What sys.info tells when this package runs.
+
+    Raises:
+        InstallError: it is not known.
+    """
+    try:
+        text = path.with_name("commands.json").read_text(encoding="utf-8")
+        return str(json.loads(text)["image"])
+    except (OSError, ValueError, KeyError) as exc:
+        raise InstallError(f"{path}: its hash is not known: {exc}") from None
 
 
 def measure(repl: Repl) -> State:
