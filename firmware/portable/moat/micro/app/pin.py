@@ -66,7 +66,8 @@ class PinIn(BaseCmd):
         """Send [level, time, lost]: what is there now, then each edge.
 
         The time is that of `sys.time` when it happened, in microseconds. `lost` is the number
-        of edges since the last one sent that came faster than they could be noted or sent.
+        of edges since the last one sent that came faster than they could be noted or sent; of
+        three that come during one interrupt, two are not seen at all.
         `edges` is "both", "rising" or "falling".
         """
         choice("edges", edges, EDGES)
