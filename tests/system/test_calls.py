@@ -24,6 +24,7 @@ BOARDS = {
     "unix": ("linux", "linux"),
     "emu:qemu-arm": ("qemu", "Cortex-M3"),
     "emu:qemu-rv32": ("qemu", "RV32IMC"),
+    "emu:rp2": ("rp2", "RP2040"),
 }
 BOTH = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 
@@ -147,8 +148,8 @@ async def test_info_tells_what_the_device_is(device: Device, target: str) -> Non
     assert info["mem_free"] > 50_000
     assert info["mem_alloc"] > 1000
     assert info["text_dropped"] == 0
-    assert info["unique_id"] is None
-    assert info["reset_cause"] == (0 if platform == "qemu" else None)
+    assert info["unique_id"] == (bytes.fromhex("e660583883724a2f") if platform == "rp2" else None)
+    assert info["reset_cause"] == {"rp2": 1, "qemu": 0}.get(platform)  # 1: the power has come
 
 
 @BOTH

@@ -15,7 +15,7 @@ import pytest
 from moat.micro.cmd.tree import BaseCmd, Dispatch
 from moat.micro.device import Device
 from moat.micro.testing.console import Console
-from tests.system.support import started
+from tests.system.support import is_process, started
 
 SINGLE = struct.Struct(">f")
 # The greatest 32-bit float, half a step beyond it, and the steps on both sides of 1.
@@ -47,7 +47,7 @@ def rounded(value: float) -> float:
 async def test_a_float_comes_back_as_the_nearest_that_the_board_has(
     device: Device, target: str
 ) -> None:
-    expected = rounded if target.startswith("emu:qemu") else float
+    expected = float if is_process(target) else rounded
     got = await device.sys.ping(CASES)
     assert [bits(x) for x in got] == [bits(expected(x)) for x in CASES]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,13 @@ import anyio
 import pytest
 
 from moat.micro.cmd.stream import CallStream
-from moat.micro.device import Device, connect, ready
+from moat.micro.device import Device
 from moat.micro.errors import CallUnknownError, LostCallError
 from moat.micro.net.serial import SerialLink
 from moat.micro.program import run_program
-from moat.micro.proto.stack import Base
 from moat.micro.testing.emulator import Emulator
-from tests.system.support import WRITE, probe
-
-#: The link goes away with each reset of the board, and comes again.
-STACK = {"reconnect": {"base_ms": 10, "max_ms": 100, "keep_trying": True}}
+from tests.system.desk import on, reset, started, until, write, write_files
+from tests.system.support import probe
 
 # Counts what it has given to the link; a pin shows that the loop goes on.
 SOURCE = """
@@ -45,11 +42,6 @@ class App(BaseCmd):
 MAX_INSTRUCTIONS = 80_000_000
 
 
-def on(board: Emulator, link: Base | None = None) -> AbstractAsyncContextManager[Device]:
-    """A host that connects again when the board is there again."""
-    return connect(link or board.link(), stack=STACK, timeout=25)
-
-
 @pytest.fixture
 async def board(tmp_path: Path) -> AsyncIterator[Emulator]:
     """A board whose USB is up."""
@@ -62,39 +54,12 @@ async def board(tmp_path: Path) -> AsyncIterator[Emulator]:
 async def with_files(board: Emulator, files: dict[str, str]) -> AsyncIterator[Device]:
     """A device that has started with these files."""
     async with on(board) as dev:
-        folders = sorted({str(Path(name).parent) for name in files} - {"."})
-        await run_program(dev, WRITE.format(folders=folders, files=files))
+        await write_files(dev, files)
         await reset(board, dev)
         yield dev
 
 
-async def reset(board: Emulator, dev: Device) -> None:
-    """Reset the board, and wait until it can be called again."""
-    before = dev._cmd.core.peer
-    await board.reset()
-    await started(dev, before)
-
-
-async def started(dev: Device, before: object) -> None:
-    """Wait for another session than the one before."""
-    changed = dev._cmd._changed
-    while dev._cmd.core.peer == before:
-        changed.clear()
-        await changed.wait()
-    await ready(dev)
-
-
-async def until(board: Emulator, done: Callable[[dict[str, Any]], bool]) -> None:
-    """Wait for something in the statistics."""
-    while not done(await board.statistics()):  # noqa: ASYNC110 -- nothing tells when it has changed
-        await anyio.sleep(0.02)
-
-
 # ---- files and power
-
-
-async def write(dev: Device, name: str, data: bytes) -> None:
-    await dev.sys.exec(f"with open({name!r}, 'wb') as f:\n    f.write({data!r})")
 
 
 async def read(dev: Device, name: str) -> bytes:
