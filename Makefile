@@ -4,7 +4,9 @@
 BOARD ?= unix
 MPY ?= 1.25.0
 PYTHON ?= python3
-BOARDS := $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/board.toml))))
+# Boards outside of this tree: MOAT_BOARDS, folders with a colon between them.
+PLACES := $(subst :, ,$(MOAT_BOARDS)) boards
+BOARDS := $(notdir $(patsubst %/,%,$(dir $(wildcard $(addsuffix /*/board.toml,$(PLACES))))))
 
 # Each version of MicroPython has a folder of images of its own.
 MOAT_BUILD ?= $(CURDIR)/build$(if $(MPY_DIR),/mpy-dir,$(if $(filter-out 1.25.0,$(MPY)),/mpy-$(MPY)))
@@ -12,7 +14,7 @@ export MPY MPY_DIR MPY_GIT MOAT_BUILD ONLY
 
 VENV := build/venv/bin
 # What there has to be, beside the image, to run it.
-EMULATOR := $(shell sed -n 's/^make = "\(.*\)"/\1/p' boards/$(BOARD)/board.toml 2>/dev/null)
+EMULATOR := $(shell sed -n 's/^make = "\(.*\)"/\1/p' $(firstword $(wildcard $(addsuffix /$(BOARD)/board.toml,$(PLACES)))) /dev/null)
 WHICH = $(if $(PORT),--port "$(PORT)") $(if $(SERIAL),--serial "$(SERIAL)")
 TOOL := $(PYTHON) -m tools
 STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')

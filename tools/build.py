@@ -193,7 +193,7 @@ class _State:
         self.out = out
         self.image = board.image_path
         self.given = bool(os.environ.get("MPY_DIR"))  # its own files may change, too
-        manifests = [ROOT / "manifest.py", board.folder / "manifest.py"]
+        manifests = [ROOT / "manifest.py", board.manifest]
         sources = sorted(
             path for path in (ROOT / "firmware").rglob("*") if path.suffix in (".py", ".c", ".h")
         )

@@ -1,4 +1,4 @@
-"""What an image says about itself: the hash of all that is frozen in it, and its commands.
+"""What an image says about itself: the hash of all that is in it, its board, and its commands.
 
     python3 -m tools.image BOARD
 
@@ -8,6 +8,8 @@ from the sources. They go to
     build/BOARD/commands.json           for people
     build/commands/HASH.json            where a host finds them, see moat.micro.docs
     build/BOARD/image/image.h           the hash for the C code, which is `_port.image`
+    moat.micro.board                    a frozen module with the facts of board.toml: NAME, LED,
+                                        BUTTON, LINK, BAUD, LOSSY
     moat.micro._docs                    with `docs = true` in board.toml a frozen module, PIECES:
                                         the same JSON, compressed, in pieces
 """
@@ -28,9 +30,10 @@ from moat.micro.collect import collect, module_name
 from tools import fetch
 from tools.common import ROOT, build_dir, main
 
-__all__ = ("COLLECTOR", "Frozen", "commands", "digest", "frozen", "prepare")
+__all__ = ("COLLECTOR", "NATIVE", "Frozen", "commands", "digest", "facts", "frozen", "prepare")
 
 COLLECTOR = ROOT / "host/moat/micro/collect.py"
+NATIVE = ROOT / "firmware/native"
 _PIECE = 1024  # bytes: a message takes one
 _DIGITS = 16
 
@@ -71,13 +74,42 @@ def _manifestfile(source: Path) -> ModuleType:
     return module
 
 
-def digest(files: list[Frozen]) -> str:
-    """The hash of frozen files: of their names, contents, and levels of optimisation."""
-    total = hashlib.sha256()
+def digest(files: list[Frozen], *more: str) -> str:
+    """The hash of frozen files: of their names, contents, and levels of optimisation.
+
+    `more` goes into it, too.
+    """
+    total = hashlib.sha256("\0".join(more).encode())
     for file in files:
         content = hashlib.sha256(file.path.read_bytes()).hexdigest()
         total.update(f"{file.name}\0{file.opt}\0{content}\n".encode())
     return total.hexdigest()[:_DIGITS]
+
+
+def facts(board: Board) -> str:
+    """The source of the module moat.micro.board."""
+    known = board.facts
+    values = {
+        "NAME": board.name, "LED": known.led, "BUTTON": known.button, "LINK": board.link,
+        "BAUD": known.baud, "LOSSY": known.lossy,
+    }  # fmt: skip
+    lines = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    return f'"""Made by tools/image.py from board.toml."""\n\n{lines}'
+
+
+def _beside(board: Board, source: Path) -> list[str]:
+    """What is in an image beside the frozen files: C code, MicroPython's settings, the facts."""
+    texts = [
+        board.port,
+        fetch.tree_version(source),
+        facts(board),
+        repr(sorted(board.build.items())),
+    ]
+    files = [path for path in NATIVE.rglob("*") if path.is_file()]
+    files += board.folder.glob("mpconfig*")
+    for path in sorted(files):
+        texts += [path.name, path.read_text(encoding="utf-8")]
+    return texts
 
 
 def commands(files: list[Frozen], image: str, board: str) -> str:
@@ -110,13 +142,14 @@ def prepare(board: Board, source: Path, out: Path) -> Path:
         source: MicroPython's source.
         out: the board's build folder.
     """
-    own = board.folder / "manifest.py"
+    own = board.manifest
     files = frozen(own, board, source)
-    image = digest(files)
+    image = digest(files, *_beside(board, source))
     text = commands(files, image, board.name)
     manifest = out / "manifest.py"
     _write(out / "image/image.h", f'#define MOAT_IMAGE "{image}"\n')
     _write(manifest, f'include("{own}")\nfreeze("{out / "image"}", opt=1)\n')
+    _write(out / "image/moat/micro/board.py", facts(board))
     if board.docs:
         _write(out / "image/moat/micro/_docs.py", _module(text))
     _write(out / "commands.json", text)
@@ -133,8 +166,9 @@ def _write(path: Path, text: str) -> None:
 def _main(args: list[str]) -> None:
     for name in args:
         board = load(name)
-        files = frozen(board.folder / "manifest.py", board, fetch.source())
-        print(commands(files, digest(files), name), end="")
+        source = fetch.source()
+        files = frozen(board.manifest, board, source)
+        print(commands(files, digest(files, *_beside(board, source)), name), end="")
 
 
 if __name__ == "__main__":

@@ -226,6 +226,17 @@ def test_boards_of_other_folders_go_first(
     ]  # fmt: skip
 
 
+def test_a_board_may_have_the_manifest_of_another(installed: Path) -> None:
+    write(installed, name="one")
+    like = GOOD.replace("[build.make]", '[build]\nlike = "one"\n[build.make]')
+    write(installed, like, name="two")
+    assert load("one").manifest == installed / "one/manifest.py"
+    assert load("two").manifest == installed / "one/manifest.py"
+    write(installed, like.replace('"one"', '"none"'), name="three")
+    with pytest.raises(BoardError, match="three: it cannot be like 'none', which is no board"):
+        _ = load("three").manifest
+
+
 def test_our_boards_can_be_read() -> None:
     assert [board.name for board in all_boards()] == [
         "qemu-arm", "qemu-rv32", "rp2", "rp2-w", "rp2350", "rp2350-w", "stock", "unix",
@@ -234,7 +245,7 @@ def test_our_boards_can_be_read() -> None:
 
 @pytest.mark.parametrize("board", all_boards(), ids=lambda board: board.name)
 def test_our_boards_are_complete(board: boards.Board) -> None:
-    assert (board.folder / "manifest.py").is_file()
+    assert board.manifest.is_file()
     if board.port != "stock":  # it is not compiled
         assert board.needs[0].tool.endswith("gcc")  # tools/size.py takes its name from there
     if board.run is None:

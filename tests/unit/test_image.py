@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from moat.micro.boards import Board, all_boards, load
+from moat.micro.boards import Board, Facts, all_boards, load
 from moat.micro.docs import Image
 from tools import fetch, image
 from tools.common import build_dir
@@ -91,6 +91,7 @@ def test_a_build_is_prepared_once(board: Board) -> None:
     name = json.loads(text)["image"]
     assert set(first) == {
         "unix/commands.json", "unix/manifest.py", "unix/image/image.h", f"commands/{name}.json",
+        "unix/image/moat/micro/board.py",
     }  # fmt: skip
     assert first["unix/image/image.h"][0] == f'#define MOAT_IMAGE "{name}"\n'
     assert first[f"commands/{name}.json"][0] == text
@@ -103,6 +104,40 @@ def test_a_change_gives_a_new_hash_and_keeps_the_old_description(board: Board) -
     after = set(made(board))
     assert before < after
     assert len(after - before) == 1
+
+
+def test_the_facts_about_the_board_are_frozen(board: Board) -> None:
+    board = replace(board, facts=Facts(led="P1", baud=9600, lossy=True))
+    scope: dict[str, object] = {}
+    exec(made(board)["unix/image/moat/micro/board.py"][0], scope)  # noqa: S102 -- our own
+    facts = {name: value for name, value in scope.items() if name.isupper()}
+    assert facts == {
+        "NAME": "unix", "LED": "P1", "BUTTON": None, "LINK": "stdio", "BAUD": 9600, "LOSSY": True,
+    }  # fmt: skip
+
+
+def test_what_else_is_in_an_image_changes_its_hash(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def now(board: Board) -> str:
+        return json.loads(made(board)["unix/commands.json"][0])["image"]
+
+    before = now(board)
+    assert now(replace(board, title="another text")) == before
+    changed = [
+        now(replace(board, facts=Facts(led=1))),
+        now(replace(board, build={"A": "1"})),
+        now(replace(board, port="qemu")),
+    ]
+    (board.folder / "mpconfigvariant.h").write_text("#define A 1\n")
+    changed.append(now(board))
+    native = board.folder / "native"
+    native.mkdir()
+    monkeypatch.setattr(image, "NATIVE", native)
+    changed.append(now(board))
+    (native / "a.c").write_text("int a;\n")
+    changed.append(now(board))
+    assert len({before, *changed}) == 1 + len(changed)
 
 
 def test_the_documentation_can_be_frozen(board: Board) -> None:
@@ -118,7 +153,7 @@ def test_the_documentation_can_be_frozen(board: Board) -> None:
 @pytest.mark.parametrize("name", [board.name for board in all_boards()])
 def test_every_command_of_an_image_has_a_line(name: str) -> None:
     board = load(name)
-    files = image.frozen(board.folder / "manifest.py", board, fetch.source())
+    files = image.frozen(board.manifest, board, fetch.source())
     types = json.loads(image.commands(files, "", name))["types"]
     assert Image(types).entries("moat.micro.app.sys:SysCmd")["ping"].parameters == "m=None"
     for kind, described in types.items():

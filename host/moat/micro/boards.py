@@ -113,6 +113,20 @@ class Board:
     """Of a UF2 file: the chips that take it, one of uf2.FAMILIES."""
     usb: Usb = Usb()
     facts: Facts = Facts()
+    like: str = ""
+    """The board whose manifest.py it takes; "": it has one of its own."""
+
+    @property
+    def manifest(self) -> Path:
+        """What is frozen into its image.
+
+        Raises:
+            BoardError: there is no board `like` that.
+        """
+        folder = _folders().get(self.like) if self.like else self.folder
+        if folder is None:
+            raise BoardError(f"{self.name}: it cannot be like {self.like!r}, which is no board")
+        return folder / "manifest.py"
 
     @property
     def image_path(self) -> Path:
@@ -244,6 +258,7 @@ def parse(path: Path) -> Board:
         folder=path.parent,
         docs=table.flag("docs"),
         libs=build.texts("libs", default=[]),
+        like=build.text("like", default=""),
         family=uf2.text("family", tuple(FAMILIES)) if uf2 else "",
         usb=Usb(_ids(usb), usb.text("drive", default="")),
         facts=Facts(
