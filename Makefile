@@ -43,9 +43,9 @@ emulator: ## what the emulated rp2 board needs: rp2040js and its boot ROM
 images: ## the images of all boards that can be built here
 	@$(TOOL).build --all
 
-flash: venv build ## write the image to a board that is plugged in; PORT=… SERIAL=… IMAGE=… DRY_RUN=1
+flash: venv build ## write the image to a board that is plugged in; PORT=… SERIAL=… IMAGE=… DRY_RUN=1 ERASE=1
 	@$(VENV)/moat-sat flash $(BOARD) $(WHICH) $(if $(IMAGE),--image "$(IMAGE)") \
-	    $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
+	    $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(if $(filter-out 0,$(ERASE)),--erase) $(if $(BAUD),--baud $(BAUD))
 
 install: venv build ## BOARD=stock: our package onto MicroPython at PORT=…; FORCE=1 WAY=romfs|files
 	@$(VENV)/moat-sat $(if $(PORT),-d "$(PORT)") install $(if $(WAY),--way $(WAY)) $(if $(FORCE),--force)

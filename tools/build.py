@@ -19,7 +19,7 @@ from pathlib import Path
 
 from moat.micro import uf2
 from moat.micro.boards import Board, all_boards, load
-from tools import fetch, image, libs, package, setup
+from tools import fetch, idf, image, libs, package, setup
 from tools.common import ROOT, ToolError, build_dir, lock, main, run, say, shown
 
 __all__ = ("build", "mpy_cross")
@@ -40,6 +40,8 @@ def build(board: Board) -> Path:
     Raises:
         ToolError: a tool is missing, the source cannot be got, or the build failed.
     """
+    if todo := idf.missing(board):
+        raise ToolError(f"board {board.name}: {todo}")
     setup.ensure_board(board)
     source = fetch.source()
     libs.ensure(board, source)
@@ -114,6 +116,8 @@ def _variables(board: Board, source: Path, out: Path) -> dict[str, str]:
         "MPY_LIB_DIR": _empty_lib(),
         "USER_C_MODULES": str(ROOT / "firmware" / "native"),
     }
+    if board.port == "esp32":  # a board that the port has, and without our C module
+        return {"FROZEN_MANIFEST": values["FROZEN_MANIFEST"]} | board.build
     if board.port == "unix":
         values["VARIANT_DIR"] = str(board.folder)
     else:
@@ -268,7 +272,9 @@ def _main(args: list[str]) -> None:
 def _build_all() -> None:
     """Build every board whose libraries can be got here."""
     for board in all_boards():
-        if missing := libs.unknown(board):
+        if todo := idf.missing(board):
+            say(f"{board.name}: not built; {todo}")
+        elif missing := libs.unknown(board):
             say(f"{board.name}: not built; {libs.how(missing)}")
         else:
             build(board)

@@ -10,6 +10,7 @@ from the sources. They go to
     build/BOARD/image/image.h           the hash for the C code, which is `_port.image`
     moat.micro.board                    a frozen module with the facts of board.toml: NAME, LED,
                                         BUTTON, LINK, BAUD, LOSSY
+    build/BOARD/image/_moat_image.py    the same for _port.py, the C module in Python
     moat.micro._docs                    with `docs = true` in board.toml a frozen module, PIECES:
                                         the same JSON, compressed, in pieces
 """
@@ -34,6 +35,10 @@ __all__ = ("COLLECTOR", "NATIVE", "Frozen", "commands", "digest", "facts", "froz
 
 COLLECTOR = ROOT / "host/moat/micro/collect.py"
 NATIVE = ROOT / "firmware/native"
+__all__ = ("COLLECTOR", "HASH_MODULE", "Frozen", "commands", "digest", "frozen", "prepare")
+
+COLLECTOR = ROOT / "host/moat/micro/collect.py"
+HASH_MODULE = "_moat_image.py"
 _PIECE = 1024  # bytes: a message takes one
 _DIGITS = 16
 
@@ -150,6 +155,8 @@ def prepare(board: Board, source: Path, out: Path) -> Path:
     _write(out / "image/image.h", f'#define MOAT_IMAGE "{image}"\n')
     _write(manifest, f'include("{own}")\nfreeze("{out / "image"}", opt=1)\n')
     _write(out / "image/moat/micro/board.py", facts(board))
+    if any(file.name == "_port.py" for file in files):
+        _write(out / f"image/{HASH_MODULE}", f'IMAGE = "{image}"\n')
     if board.docs:
         _write(out / "image/moat/micro/_docs.py", _module(text))
     _write(out / "commands.json", text)

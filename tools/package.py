@@ -32,9 +32,7 @@ def write(board: Board, source: Path, cross: Path, out: Path) -> None:
     """
     image.prepare(board, source, out)
     files = image.frozen(board.folder / "manifest.py", board, source)
-    name = out / "_moat_image.py"
-    name.write_text(f'IMAGE = "{image.digest(files)}"\n')
-    files.append(image.Frozen(name.name, name, 1))
+    files.append(image.Frozen(image.HASH_MODULE, out / "image" / image.HASH_MODULE, 1))
     work = out / "module.mpy"
     new = board.image_path.with_suffix(".new")
     with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as pack:

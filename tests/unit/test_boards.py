@@ -239,7 +239,8 @@ def test_a_board_may_have_the_manifest_of_another(installed: Path) -> None:
 
 def test_our_boards_can_be_read() -> None:
     assert [board.name for board in all_boards()] == [
-        "qemu-arm", "qemu-rv32", "rp2", "rp2-w", "rp2350", "rp2350-w", "stock", "unix",
+        "esp32", "esp32-c3", "esp32-s3", "qemu-arm", "qemu-rv32", "rp2", "rp2-w", "rp2350",
+        "rp2350-w", "stock", "unix",
     ]  # fmt: skip
 
 

@@ -12,12 +12,15 @@ from typing import Any, cast
 from moat.micro.uf2 import FAMILIES
 
 __all__ = (
-    "Board", "BoardError", "Facts", "Need", "Usb", "all_boards", "build_dir", "load", "root",
+    "CHIPS", "Board", "BoardError", "Esp", "Facts", "Need", "Usb", "all_boards", "build_dir",
+    "load", "root",
 )  # fmt: skip
 
 _HERE = Path(__file__).resolve()
 _INSTALLED = _HERE.parent / "_boards"
 _FLASH = ("esptool", "mpremote", "run", "uf2")
+# Espressif's chips, as esptool calls them -> their number in the head of an image.
+CHIPS = {"esp32": 0, "esp32s2": 2, "esp32c3": 5, "esp32s3": 9, "esp32c6": 13}
 _ID = re.compile("[0-9a-fA-F]{4}:[0-9a-fA-F]{4}")
 
 
@@ -68,6 +71,16 @@ class Usb:
 
 
 @dataclass(frozen=True)
+class Esp:
+    """Of a board that esptool flashes."""
+
+    chip: str
+    """As esptool calls it, one of CHIPS."""
+    offset: int
+    """Where in flash the image begins."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """What programs on the board, and hosts, may want to know; see tools/image.py."""
 
@@ -111,6 +124,7 @@ class Board:
     """What else of MicroPython's source it needs: folders in lib/; see tools/libs.py."""
     family: str = ""
     """Of a UF2 file: the chips that take it, one of uf2.FAMILIES."""
+    esp: Esp | None = None
     usb: Usb = Usb()
     facts: Facts = Facts()
     like: str = ""
@@ -136,6 +150,8 @@ class Board:
     @property
     def elf_path(self) -> Path:
         """The image with its symbols, where that is another file."""
+        if self.esp:
+            return self.image_path.with_name("micropython.elf")
         return self.image_path.with_suffix(".elf") if self.family else self.image_path
 
     def command(
@@ -243,6 +259,7 @@ def parse(path: Path) -> Board:
     flash = table.text("flash", _FLASH)
     run = table.table("run") if flash == "run" or "run" in data else None
     uf2 = table.table("uf2") if flash == "uf2" else None
+    esp = table.table("esp") if flash == "esptool" else None
     usb, facts = table.table("usb", {}), table.table("facts", {})
     board = Board(
         name=path.parent.name,
@@ -260,12 +277,13 @@ def parse(path: Path) -> Board:
         libs=build.texts("libs", default=[]),
         like=build.text("like", default=""),
         family=uf2.text("family", tuple(FAMILIES)) if uf2 else "",
+        esp=_esp(esp) if esp else None,
         usb=Usb(_ids(usb), usb.text("drive", default="")),
         facts=Facts(
             facts.pin("led"), facts.pin("button"), facts.number("baud"), facts.flag("lossy")
         ),
     )
-    for part in (table, build, make, run, uf2, usb, facts):
+    for part in (table, build, make, run, uf2, esp, usb, facts):
         if part:
             part.end()
     return board
@@ -290,6 +308,14 @@ def _need(table: _Table) -> Need:
     need = Need(table.text("tool"), table.text("package"), table.text("file", default=""))
     table.end()
     return need
+
+
+def _esp(table: _Table) -> Esp:
+    chip, offset = table.text("chip", tuple(CHIPS)), table.text("offset")
+    try:
+        return Esp(chip, int(offset, 0))
+    except ValueError:
+        raise table.fail("offset", 'must be a number such as "0x1000"') from None
 
 
 def _ids(table: _Table) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from rich import box
@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
 from moat.micro import rt
-from moat.micro.boards import BoardError, load
+from moat.micro.boards import Board, BoardError, load
 from moat.micro.cli._session import fail
 from moat.micro.discovery import SeveralBoardsError
 from moat.micro.errors import MoatError
@@ -59,10 +59,19 @@ def show_several(error: SeveralBoardsError) -> NoReturn:
     "--wait", default=120.0, show_default=True, metavar="SECONDS",
     type=click.FloatRange(0), help="For a board whose BOOTSEL has to be held.",
 )  # fmt: skip
+@click.option("--erase", is_flag=True, help="ESP32: erase all of the flash before.")
+@click.option("--baud", default=0, metavar="RATE", help="ESP32: of the port, meanwhile.")
 def command(
-    board: str, port: str, serial: str, dry_run: bool, image: Path | None, wait: float
+    board: str,
+    port: str,
+    serial: str,
+    dry_run: bool,
+    image: Path | None,
+    wait: float,
+    erase: bool,
+    baud: int,
 ) -> None:
-    """A program that runs is told to enter the boot loader.
+    """A program that runs is told to enter the boot loader. An ESP32 is flashed by esptool.
 
     User files and the config of the device stay. The exit status is 0 only if the board has come
     back and its sys.info tells the hash of the image that was built.
@@ -70,13 +79,26 @@ def command(
     show = _Terminal()
     try:
         what = load(board)
-        read = read_image(what, image)
-        job = Job(what, read.hash, port, serial, limits=Limits(hold=wait))
+        if what.esp:
+            run = _by_esptool(what, port, serial, image, erase=erase, baud=baud)
+        else:
+            read = read_image(what, image)
+            job = Job(what, read.hash, port, serial, limits=Limits(hold=wait))
+            run = partial(flash, job, read)
         with show.bar:
-            rt.run(partial(flash, job, read, show, dry_run=dry_run))
+            rt.run(partial(run, show, dry_run=dry_run))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except SeveralBoardsError as exc:
         show_several(exc)
     except (MoatError, BoardError) as exc:
         fail(str(exc))
+
+
+def _by_esptool(
+    board: Board, port: str, serial: str, image: Path | None, *, erase: bool, baud: int
+) -> partial[Any]:
+    from moat.micro.flash.esp import EspJob, flash_esp, read_esp_image
+
+    job = EspJob(board, port, serial, erase, baud)
+    return partial(flash_esp, job, read_esp_image(board, image))

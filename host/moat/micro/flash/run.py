@@ -39,7 +39,7 @@ from moat.micro.flash.repl import raw_repl
 from moat.micro.target import link_to
 from moat.micro.uf2 import FAMILIES, FLASH, Uf2Error, unpack
 
-__all__ = ("FlashError", "Image", "Show", "flash", "read_image")
+__all__ = ("FlashError", "Image", "Show", "flash", "image_hash", "read_image")
 
 _LOOK_S = 0.2
 _IMAGE = """
@@ -97,10 +97,11 @@ def read_image(board: Board, path: Path | None = None) -> Image:
         raise FlashError(f"{path}: {exc}; nothing was written") from None
     if image.address != FLASH:
         raise FlashError(f"{path}: it is for 0x{image.address:08x}, and the flash is elsewhere")
-    return Image(path, data, len(image.data), _hash_of(path.with_name("commands.json")))
+    return Image(path, data, len(image.data), image_hash(path.with_name("commands.json")))
 
 
-def _hash_of(path: Path) -> str | None:
+def image_hash(path: Path) -> str | None:
+    """What the commands.json beside an image says its hash is; None: that is not known."""
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["image"])
     except (OSError, ValueError, KeyError):
