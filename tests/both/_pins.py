@@ -27,7 +27,7 @@ async def app(spec, **settings):
     """Give a Caller of an app on a new board."""
     board.reset()
     async with build({"apps": {"a": "moat.micro.app." + spec}, "a": settings}) as root:
-        await call(root, ["a", "rdy_"], True)
+        await root.kept["a"].ready(True)  # it is set up; a network may not be there yet
         async with linked(root) as (near, _):
             yield Caller(root, near)
 

@@ -5,11 +5,12 @@ The device's hw.py has the same names.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 from moat.micro import rt
 
-__all__ = ["Flag", "part"]
+__all__ = ["Flag", "network", "part"]
 
 
 class Flag:
@@ -36,3 +37,10 @@ def part(name: str) -> Any:
         return getattr(machine, name)
     except AttributeError:
         raise NotImplementedError(f"this board has no machine.{name}") from None
+
+
+def network() -> ModuleType:
+    """Return the module `network`. NotImplementedError: this board has none."""
+    from moat.micro.sim import network
+
+    return network

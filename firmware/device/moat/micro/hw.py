@@ -1,11 +1,11 @@
-"""The hardware of the board, for portable code: the one place that names `machine`.
+"""The hardware of the board, for portable code: the one place that names `machine` and `network`.
 
 The host's hw.py has the same names, with a simulated board behind them.
 """
 
 from asyncio import ThreadSafeFlag as Flag
 
-__all__ = ("Flag", "part")
+__all__ = ("Flag", "network", "part")
 
 
 def part(name):
@@ -14,3 +14,11 @@ def part(name):
         return getattr(__import__("machine"), name)
     except (AttributeError, ImportError):
         raise NotImplementedError("this board has no machine.%s" % name)
+
+
+def network():
+    """Return the module `network`. NotImplementedError: this board has none."""
+    try:
+        return __import__("network")
+    except ImportError:
+        raise NotImplementedError("this board has no network")

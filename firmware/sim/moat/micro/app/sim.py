@@ -4,6 +4,7 @@ For tests, and to try programs without hardware: an app of the unix image, or of
 """
 
 import moat.micro.sim.board as board
+import moat.micro.sim.network as network
 from moat.micro import rt
 from moat.micro.cmd.tree import BaseCmd
 from moat.micro.const import const
@@ -16,7 +17,7 @@ _KEPT = const(64)  # changes that may wait for their reader
 
 
 class SimCmd(BaseCmd):
-    """Pins, ADC channels and buses; a pin is a number, or a name as "GP4"."""
+    """Pins, ADC channels, buses, networks; a pin is a number, or a name as "GP4"."""
 
     async def cmd_set(self, pin: "int | str", level: "int | None") -> None:
         """Drive the pin from outside; None: let it go.
@@ -88,6 +89,24 @@ class SimCmd(BaseCmd):
         """Return the bytes that were last sent to a chain of LEDs."""
         return board.wire(pin).pixels
 
+    async def cmd_air(
+        self, ssid: str, password: str = "", channel: int = 1, rssi: "int | None" = -50
+    ) -> None:
+        """Put an access point into the air; without password it is open. `rssi` None: none."""
+        if rssi is None:
+            network.air.pop(ssid, None)
+        else:
+            network.air[ssid] = {"password": password, "channel": channel, "rssi": rssi}
+
+    async def cmd_cable(self, plugged: bool) -> None:
+        """Plug an Ethernet cable in, or unplug it."""
+        network.cable["plugged"] = plugged
+
+    async def cmd_network(self, port: str) -> None:
+        """Let `network` be that of another port, "rp2" or "esp32", after a reset."""
+        network.use(port)
+
     async def cmd_reset(self) -> None:
         """Make it a new board."""
         board.reset()
+        network.reset()
