@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgpack import packb
 
-from moat.micro.device import Device, connect
+from moat.micro.device import Device, connect, reset
 from moat.micro.errors import NotReadyError
 from tests.system.support import link_in
 
@@ -19,6 +19,7 @@ APPS = {
     "light": "moat.micro.app.adc:AdcCmd",
     "dimmer": "moat.micro.app.pwm:PwmCmd",
     "bus": "moat.micro.app.i2c:I2cCmd",
+    "scale": "moat.micro.app.port:PortCmd",
     "sim": "moat.micro.app.sim:SimCmd",
 }
 CFG: dict[str, Any] = {
@@ -27,6 +28,7 @@ CFG: dict[str, Any] = {
     "lamp": {"pin": 25},
     "light": {"pin": 26},
     "dimmer": {"pin": 6},
+    "scale": {"carries": "bytes", "link": {"kind": "serial", "port": 1, "baudrate": 9600}},
 }
 
 
@@ -89,6 +91,14 @@ async def test_who_does_not_answer_is_an_os_error(dev: Device) -> None:
     assert info.value.errno == 5
 
 
+async def test_a_uart_is_a_channel(dev: Device) -> None:
+    async with dev.sim.uart(1) as far, dev.scale.rd() as near:
+        await dev.scale.wr(b"weigh")
+        assert await far.recv() == b"weigh"
+        await far.send(b"42 kg")
+        assert await near.recv() == b"42 kg"
+
+
 async def test_settings_that_make_no_sense_are_told(dev: Device) -> None:
     await dev.cfg.set(["button", "pull"], "sideways")
     await dev.cfg.save()
@@ -97,3 +107,18 @@ async def test_settings_that_make_no_sense_are_told(dev: Device) -> None:
     await dev.cfg.set(["button", "pull"], "down")
     await dev.cfg.save()
     assert await dev.button.get() == 0
+
+
+async def test_a_board_without_pins_says_so() -> None:
+    async with connect("emu:qemu-arm", timeout=30) as dev:
+        await dev.cfg.set(
+            ["apps"], {"button": APPS["button"], "wifi": "moat.micro.app.wlan:WlanCmd"}
+        )
+        await dev.cfg.set(["button"], {"pin": 3, "restart": {"essential": False}})
+        await dev.cfg.set(["wifi"], {"ssid": "a", "restart": {"essential": False}})
+        await dev.cfg.save()
+        await reset(dev)
+        with pytest.raises(NotReadyError, match=r"this board has no machine\.Pin"):
+            await dev.button.get()
+        with pytest.raises(NotReadyError, match="this board has no network"):
+            await dev.wifi.status()

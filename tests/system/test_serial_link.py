@@ -142,7 +142,7 @@ async def test_while_the_line_is_full_the_device_goes_on(tmp_path: Path):
         ("/dev/no-such-port", 9600, "ENOENT"),
         ("/dev/null", 9600, "this is no serial port"),
         ("/dev/null", 7, "no such baudrate: 7"),
-        (1, 9600, "UART"),
+        (9, 9600, "UART"),
     ],
 )
 async def test_the_reason_is_told(tmp_path: Path, port: str | int, baudrate: int, why: str):

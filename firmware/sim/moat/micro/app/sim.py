@@ -5,6 +5,7 @@ For tests, and to try programs without hardware: an app of the unix image, or of
 
 import moat.micro.sim.board as board
 import moat.micro.sim.network as network
+import moat.micro.sim.uart as uart
 from moat.micro import rt
 from moat.micro.cmd.tree import BaseCmd
 from moat.micro.const import const
@@ -89,6 +90,24 @@ class SimCmd(BaseCmd):
         """Return the bytes that were last sent to a chain of LEDs."""
         return board.wire(pin).pixels
 
+    async def stream_uart(self, st: "Any", n: int) -> None:
+        """Be at the other end of a UART: send what it sends, let it receive what is sent here."""
+        line = uart.lines[n]
+        sent = rt.Event()
+        async with rt.TaskGroup() as tasks:
+            tasks.start_soon(_receive, st, line)
+            line.on_sent = sent.set
+            try:
+                while True:
+                    data, line.out = bytes(line.out), bytearray()
+                    if data:
+                        await st.send(data)
+                    else:
+                        sent.clear()
+                        await sent.wait()
+            finally:
+                line.on_sent = None
+
     async def cmd_air(
         self, ssid: str, password: str = "", channel: int = 1, rssi: "int | None" = -50
     ) -> None:
@@ -110,3 +129,9 @@ class SimCmd(BaseCmd):
         """Make it a new board."""
         board.reset()
         network.reset()
+        uart.reset()
+
+
+async def _receive(st, line):
+    async for data in st:
+        line.receive(data)

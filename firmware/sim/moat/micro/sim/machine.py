@@ -6,6 +6,9 @@ where nothing answers on an I2C bus.
 
 import moat.micro.sim.board as board
 from moat.micro.const import const
+from moat.micro.sim.uart import UART
+
+__all__ = ("ADC", "I2C", "PWM", "SPI", "UART", "Pin", "bitstream")
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
