@@ -3,9 +3,17 @@
 The host's hw.py has the same names, with a simulated board behind them.
 """
 
-from asyncio import ThreadSafeFlag as Flag
-
 __all__ = ("Flag", "network", "part")
+
+
+def __getattr__(name):
+    """Load what few apps need."""
+    global Flag
+    if name != "Flag":
+        raise AttributeError(name)
+    from asyncio import ThreadSafeFlag as Flag
+
+    return Flag
 
 
 def part(name):

@@ -16,8 +16,6 @@ if _TYPING:
 _SIZE = const(64)  # edges, a power of two
 _WRAP = const(0x3FFFFFFF)
 
-EDGES = ("both", "rising", "falling")
-
 
 class Ring:
     """The last edges of a pin."""
@@ -40,7 +38,7 @@ class Reader:
         ring: the ring.
         diff: microseconds between two times.
         level: of the pin now.
-        edges: those that are wanted, one of EDGES.
+        edges: those that are wanted: "both", "rising" or "falling".
         quiet_us: so long after an edge, further ones are bounces: they are not told, and not
             counted. If they have left the pin at another level, then that is told.
     """

@@ -14,7 +14,6 @@ A pin is an input without pull when its app is stopped.
 """
 
 from moat.micro import hw, rt
-from moat.micro.app._edges import EDGES, Reader, Ring
 from moat.micro.app._settings import Settings, choice, number
 from moat.micro.clock import unix_us
 from moat.micro.cmd.tree import BaseCmd
@@ -28,6 +27,7 @@ if _TYPING:
 _JITTER_US = const(20_000)  # two clocks that are read one after the other
 _LONGEST_MS = const(86_400_000)
 _LEVELS = (0, 1)
+_EDGES = ("both", "rising", "falling")
 
 
 class PinIn(BaseCmd):
@@ -70,7 +70,7 @@ class PinIn(BaseCmd):
         three that come during one interrupt, two are not seen at all.
         `edges` is "both", "rising" or "falling".
         """
-        choice("edges", edges, EDGES)
+        choice("edges", edges, _EDGES)
         async with self._watched(edges) as (reader, flag):
             now = rt.ticks_us()
             us = unix_us()
@@ -116,6 +116,8 @@ class PinIn(BaseCmd):
     @rt.asynccontextmanager
     async def _watched(self, edges="both"):
         """Give a reader, and the flag that is set when there is something for it."""
+        from moat.micro.app._edges import Reader
+
         flag = hw.Flag()
         self._flags.append(flag)
         try:
@@ -131,6 +133,8 @@ class PinIn(BaseCmd):
                 self._off()
 
     def _on(self):
+        from moat.micro.app._edges import Ring
+
         pin, self._ring = self._pin, Ring()
         self._now = rt.ticks_us
         trigger = pin.IRQ_RISING | pin.IRQ_FALLING
