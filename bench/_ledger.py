@@ -6,20 +6,20 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ("CHANGELOG", "Ledger")
+from tools import changelog
 
-CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
+__all__ = ("Ledger",)
+
 _LICENCE = "# SPDX-License-Identifier: Apache-2.0\n"
-_HEADING = "### Figures\n"
 
 
 class Ledger:
     """The figures of `what`, kept in a TOML file: name = number."""
 
-    def __init__(self, what: str, path: Path, changelog: Path = CHANGELOG) -> None:
+    def __init__(self, what: str, path: Path, log: Path = changelog.PATH) -> None:
         self.what = what
         self.path = path
-        self.changelog = changelog
+        self.log = log
 
     def read(self) -> dict[str, int]:
         """The committed figures; none when there are none yet."""
@@ -30,22 +30,16 @@ class Ledger:
     def line(self) -> str:
         """What CHANGELOG.md has to say about them, up to the reason."""
         figures = ", ".join(f"{name} {n:,}" for name, n in self.read().items())
-        return f"* {self.what}: {figures}: "
+        return f"* {self.what}: {figures}:"
 
     def is_told(self) -> bool:
         """Whether CHANGELOG.md says it, with a reason."""
-        lines = self.changelog.read_text(encoding="utf-8").splitlines()
-        return any(line.startswith(self.line()) and line != self.line() for line in lines)
+        return changelog.says(self.log.read_text(encoding="utf-8"), self.line())
 
     def update(self, figures: Mapping[str, int], reason: str) -> None:
         """Commit to these figures, and tell why."""
-        lines = [
-            "# SPDX-License-Identifier: Apache-2.0",
-            *(f"{k} = {n}" for k, n in figures.items()),
-        ]
-        self.path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        text = self.changelog.read_text(encoding="utf-8")
-        if _HEADING not in text:
-            raise ValueError(f"{self.changelog.name} has no line {_HEADING.strip()!r}")
-        said = _HEADING + "\n" + self.line() + " ".join(reason.split()) + "\n"
-        self.changelog.write_text(text.replace(_HEADING + "\n", said, 1), encoding="utf-8")
+        lines = "".join(f"{name} = {n}\n" for name, n in figures.items())
+        self.path.write_text(_LICENCE + lines, encoding="utf-8")
+        changes = self.log.read_text(encoding="utf-8")
+        said = f"{self.line()} {' '.join(reason.split())}"
+        self.log.write_text(changelog.add(changes, [said]), encoding="utf-8")

@@ -13,27 +13,24 @@ What another compiler has made is not compared, but for the frozen modules.
 from __future__ import annotations
 
 import os
-import re
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from moat.micro.boards import Board, load
-from tools import build, fetch, libs, size
+from tools import build, changelog, fetch, libs, size
 from tools.common import ROOT, ToolError, main, run, say
 
 __all__ = ("Figures", "compare", "line", "measure", "read", "stated", "write")
 
 SIZES = ROOT / "boards" / "sizes.toml"
-CHANGES = ROOT / "CHANGELOG.md"
+CHANGES = changelog.PATH
 _LIMIT = 0.02
 _HEAD = """\
 # SPDX-License-Identifier: Apache-2.0
 # Bytes of the images. `make check-size` compares with these; make check-size UPDATE="why" writes
 # them.
 """
-_SECTION = "### Sizes"
 _KEYS = ("flash", "frozen", "heap")
 
 
@@ -97,33 +94,18 @@ def _percent(before: int, after: int) -> str:
 
 def stated(name: str, known: Figures, changes: str) -> bool:
     """Whether the change log has a line with these figures."""
-    return bool(re.search(rf"^{re.escape(_start(name, known))}", changes, re.MULTILINE))
+    return changelog.says(changes, _start(name, known))
 
 
 def _start(name: str, of: Figures) -> str:
     heap = f", heap {of.heap:,}" if of.heap else ""
-    return f"* Size of {name}: flash {of.flash:,}, frozen {of.frozen:,}{heap} bytes: "
+    return f"* Size of {name}: flash {of.flash:,}, frozen {of.frozen:,}{heap} bytes:"
 
 
 def line(name: str, now: Figures, reason: str, before: Figures | None) -> str:
     """The line for the change log."""
     how = f" ({_percent(before.flash, now.flash)} flash)" if before else ""
-    return f"{_start(name, now)}{reason}{how}"
-
-
-def add(changes: str, lines: Iterable[str]) -> str:
-    """The change log with these lines in its first version's section of sizes."""
-    start = changes.index("\n## ")
-    end = changes.find("\n## ", start + 1)
-    version, rest = (changes[:end], changes[end:]) if end >= 0 else (changes, "")
-    if _SECTION not in version[start:]:
-        version = f"{version.rstrip()}\n\n{_SECTION}\n"
-    at = version.index(_SECTION, start)
-    following = version.find("\n### ", at)
-    head, tail = (version[:following], version[following:]) if following >= 0 else (version, "")
-    gap = "" if head.rstrip().startswith("* ", head.rstrip().rfind("\n") + 1) else "\n"
-    text = head.rstrip() + "\n" + gap + "".join(f"{text}\n" for text in lines)
-    return text + tail + rest
+    return f"{_start(name, now)} {reason}{how}"
 
 
 def check(names: list[str], *, make: bool = True) -> list[str]:
@@ -170,7 +152,7 @@ def update(names: list[str], reason: str) -> list[str]:
         now = _built(name)
         lines.append(line(name, now, reason.strip(), figures.get(name)))
         figures[name] = now
-    changes = add(CHANGES.read_text(encoding="utf-8"), lines)
+    changes = changelog.add(CHANGES.read_text(encoding="utf-8"), lines)
     write(SIZES, figures)
     CHANGES.write_text(changes, encoding="utf-8")
     return lines

@@ -193,7 +193,9 @@ async def test_an_error_at_the_raw_repl_is_raised(piece: int, answer: bytes, mes
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     changelog = tmp_path / "CHANGELOG.md"
-    changelog.write_text("# Changes\n\n### Figures\n\n* older: a 1: first\n", encoding="utf-8")
+    changelog.write_text(
+        "# Changes\n\n## [1.0]\n\n### Figures\n\n* older: a 1: first\n", encoding="utf-8"
+    )
     return Ledger("bytes", tmp_path / "bytes.toml", changelog)
 
 
@@ -201,9 +203,9 @@ def test_figures_that_are_committed_are_told_of(ledger: Ledger) -> None:
     ledger.update({"small": 7, "big": 12_345}, "they\n grew")
     assert ledger.read() == {"small": 7, "big": 12_345}
     assert ledger.is_told()
-    assert ledger.changelog.read_text(encoding="utf-8").splitlines()[-2:] == [
-        "* bytes: small 7, big 12,345: they grew",
+    assert ledger.log.read_text(encoding="utf-8").splitlines()[-2:] == [
         "* older: a 1: first",
+        "* bytes: small 7, big 12,345: they grew",
     ]
 
 

@@ -176,9 +176,11 @@ def test_what_the_wheel_imports_it_depends_on() -> None:
     files = {p for root in (PORTABLE, SIM, HOST) for p in root.rglob("*.py")}
     for_tests = {p for p in files if p.is_relative_to(HOST / "moat/micro/testing")}
     sync = HOST / "moat/micro/proto/sync.py"
-    assert {"anyio", "msgpack"} <= third_party(files - for_tests - {sync}) <= required()
+    flash = set((HOST / "moat/micro/flash").glob("*.py"))
+    assert {"anyio", "msgpack"} <= third_party(files - for_tests - flash - {sync}) <= required()
     assert third_party(for_tests) <= required("testing")
     assert third_party({sync}) <= required("sync")
+    assert third_party(flash) <= required("flash")
 
 
 def test_editable_installation_resolves_both_roots() -> None:

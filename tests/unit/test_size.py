@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from moat.micro.boards import load
-from tools import check_size, parts, setup, size
+from tools import changelog, check_size, parts, setup, size
 from tools.check_size import Figures
 from tools.common import ROOT, ToolError
 
@@ -120,7 +120,7 @@ def test_figures_are_written_and_read(tmp_path):
 def test_new_figures_without_a_line_in_the_change_log_are_noticed():
     text = check_size.line("x", KNOWN, "more apps", None)
     assert text == "* Size of x: flash 100,000, frozen 50,000, heap 20,000 bytes: more apps"
-    changes = check_size.add(CHANGES, [text])
+    changes = changelog.add(CHANGES, [text])
     assert check_size.stated("x", KNOWN, changes)
     assert not check_size.stated("x", KNOWN, CHANGES)
     assert not check_size.stated("y", KNOWN, changes)
@@ -133,12 +133,12 @@ def test_the_line_tells_how_much():
 
 
 def test_lines_are_added_to_the_first_version():
-    one = check_size.add(CHANGES, ["* a"])
-    assert "* A thing.\n\n### Sizes\n\n* a\n\n## [0.1.0]" in one
-    two = check_size.add(one, ["* b", "* c"])
-    assert "### Sizes\n\n* a\n* b\n* c\n\n## [0.1.0]" in two
+    one = changelog.add(CHANGES, ["* a"])
+    assert "* A thing.\n\n### Figures\n\n* a\n\n## [0.1.0]" in one
+    two = changelog.add(one, ["* b", "* c"])
+    assert "### Figures\n\n* a\n* b\n* c\n\n## [0.1.0]" in two
     more = two.replace("## [0.1.0]", "### Fixed\n\n* x\n\n## [0.1.0]")
-    assert "* c\n* d\n\n### Fixed" in check_size.add(more, ["* d"])
+    assert "* c\n* d\n\n### Fixed" in changelog.add(more, ["* d"])
 
 
 @pytest.fixture

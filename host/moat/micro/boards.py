@@ -7,8 +7,8 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
 
+from moat.micro._table import BoardError, Table
 from moat.micro.uf2 import FAMILIES
 
 __all__ = (
@@ -22,10 +22,6 @@ _FLASH = ("esptool", "mpremote", "run", "uf2")
 # Espressif's chips, as esptool calls them -> their number in the head of an image.
 CHIPS = {"esp32": 0, "esp32s2": 2, "esp32c3": 5, "esp32s3": 9, "esp32c6": 13}
 _ID = re.compile("[0-9a-fA-F]{4}:[0-9a-fA-F]{4}")
-
-
-class BoardError(Exception):
-    """There is no such board, or its board.toml is not as it should be."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +249,7 @@ def parse(path: Path) -> Board:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
         raise BoardError(f"{path}: {err}") from None
-    table = _Table(path, "", data)
+    table = Table(path, "", data)
     build = table.table("build")
     make = build.table("make")
     flash = table.text("flash", _FLASH)
@@ -304,13 +300,13 @@ def _fill(arg: str, values: dict[str, str]) -> str:
     return arg
 
 
-def _need(table: _Table) -> Need:
+def _need(table: Table) -> Need:
     need = Need(table.text("tool"), table.text("package"), table.text("file", default=""))
     table.end()
     return need
 
 
-def _esp(table: _Table) -> Esp:
+def _esp(table: Table) -> Esp:
     chip, offset = table.text("chip", tuple(CHIPS)), table.text("offset")
     try:
         return Esp(chip, int(offset, 0))
@@ -318,14 +314,14 @@ def _esp(table: _Table) -> Esp:
         raise table.fail("offset", 'must be a number such as "0x1000"') from None
 
 
-def _ids(table: _Table) -> tuple[str, ...]:
+def _ids(table: Table) -> tuple[str, ...]:
     ids = table.texts("ids", default=[])
     if not all(_ID.fullmatch(item) for item in ids):
         raise table.fail("ids", 'must be a list of vendor:product, such as "2e8a:0005"')
     return tuple(item.lower() for item in ids)
 
 
-def _run(table: _Table) -> Run:
+def _run(table: Table) -> Run:
     serial = table.table("serial")
     return Run(
         table.texts("command"),
@@ -335,67 +331,3 @@ def _run(table: _Table) -> Run:
         table.text("make", default=""),
         table.texts("made", default=[]),
     )
-
-
-class _Table:
-    """A TOML table whose keys are taken one by one, so that what is left over is an error."""
-
-    def __init__(self, path: Path, prefix: str, data: dict[str, Any]) -> None:
-        self.path = path
-        self.prefix = prefix
-        self.data = data
-
-    def fail(self, key: str, what: str) -> BoardError:
-        return BoardError(f"{self.path}: {self.prefix}{key} {what}")
-
-    def take(self, key: str, kind: type, what: str, default: Any = None) -> Any:
-        value = self.data.pop(key, default)
-        if value is None:
-            raise self.fail(key, "is missing")
-        if not isinstance(value, kind):
-            raise self.fail(key, f"must be {what}")
-        return value
-
-    def text(
-        self, key: str, allowed: tuple[str, ...] | None = None, *, default: str | None = None
-    ) -> str:
-        value = cast(str, self.take(key, str, "a string", default))
-        if allowed and value not in allowed:
-            raise self.fail(key, f"is {value!r}, not one of: {', '.join(allowed)}")
-        return value
-
-    def flag(self, key: str) -> bool:
-        return cast(bool, self.take(key, bool, "true or false", default=False))
-
-    def pin(self, key: str) -> int | str | None:
-        value = self.data.pop(key, None)
-        if value is not None and (not isinstance(value, int | str) or isinstance(value, bool)):
-            raise self.fail(key, "must be a number or a string")
-        return value
-
-    def number(self, key: str) -> int | None:
-        value = self.data.pop(key, None)
-        if value is not None and (type(value) is not int or value <= 0):
-            raise self.fail(key, "must be a number above 0")
-        return value
-
-    def texts(self, key: str, *, default: list[str] | None = None) -> tuple[str, ...]:
-        value = cast("list[Any]", self.take(key, list, "a list of strings", default))
-        if not all(isinstance(item, str) for item in value):
-            raise self.fail(key, "must be a list of strings")
-        return tuple(value)
-
-    def table(self, key: str, default: dict[str, Any] | None = None) -> _Table:
-        data = cast("dict[str, Any]", self.take(key, dict, "a table", default))
-        return _Table(self.path, f"{self.prefix}{key}.", data)
-
-    def tables(self, key: str) -> list[_Table]:
-        value = cast("list[Any]", self.take(key, list, "a list of tables"))
-        if not all(isinstance(item, dict) for item in value):
-            raise self.fail(key, "must be a list of tables")
-        return [_Table(self.path, f"{self.prefix}{key}[{i}].", v) for i, v in enumerate(value)]
-
-    def end(self) -> None:
-        """Raise BoardError when a key was not taken."""
-        for key in self.data:
-            raise self.fail(key, "is not known")
