@@ -14,11 +14,10 @@ three bad starts, the next one after ten seconds of safe mode.
 """
 
 import os
+import sys
 
 from moat.micro import rt, serve
-from moat.micro.cmd._entries import device_name, parse
 from moat.micro.cmd.apps import Tree
-from moat.micro.cmd.config import ConfigFile
 from moat.micro.report import report
 from moat.micro.startup import root, start_all
 
@@ -27,6 +26,8 @@ BARE = ("cfg", "host", "run", "sys")  # the apps of safe mode; no other app has 
 _STARTS = 3  # in a row that may go wrong
 _GOOD_MS = 10000  # a start that has lasted so long is a good one
 _SETTLE_MS = 1000  # so long a host waits for apps that are being set up
+
+_ONCE = ("cmd._entries", "cmd.config", "net.kinds", "proto._reconnect", "stacks")
 
 _crashed = False
 _tree = _tasks = None
@@ -62,7 +63,16 @@ async def begin(apps, tasks):
             await _tree.settled()
     except rt.TimeoutError:
         pass  # they take longer; who calls them is told
+    _unload()
     return _tree
+
+
+def _unload():
+    """Forget the modules that have read the config: they take 3 KB; who needs them loads them."""
+    for name in _ONCE:
+        if sys.modules.pop("moat.micro." + name, None):
+            package, _, name = ("moat.micro." + name).rpartition(".")
+            delattr(sys.modules[package], name)
 
 
 async def apply(entries):
@@ -75,6 +85,8 @@ async def apply(entries):
 
 def config_file():
     """Return the device's ConfigFile."""
+    from moat.micro.cmd.config import ConfigFile
+
     return ConfigFile(root() + "moat.cfg")
 
 
@@ -82,6 +94,8 @@ def _entries():
     if _crashed:
         _safe("the device has started %d times in a row without success" % _STARTS)
         return {}, None
+    from moat.micro.cmd._entries import device_name, parse
+
     try:
         cfg = config_file().load()
         return parse(cfg, "", BARE), device_name(cfg)

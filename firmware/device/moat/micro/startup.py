@@ -9,10 +9,16 @@
   file nothing is loaded for that. See moat.micro.launch, also for safe mode.
 """
 
+import gc
 import os
 import sys
 
 from moat.micro import rt
+from moat.micro.const import const
+
+# Bytes that are allocated between two collections: else garbage fills all of the heap, and what is
+# allocated then and stays, high up, cuts the free memory in two.
+_GARBAGE = const(49152)
 
 # Of the user's files, with a slash at its end; and his module. See moat.micro.stock.
 folder = "" if sys.platform in ("linux", "darwin") else "/"
@@ -47,6 +53,8 @@ def start(apps=None, main=None, stack=None):
 def boot():
     """What the image does after power-on."""
     sys.modules["moat.micro"].start = start
+    if root():
+        gc.threshold(_GARBAGE)
     if not has_config():
         start_all()
         return

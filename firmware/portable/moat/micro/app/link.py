@@ -14,18 +14,15 @@ Its settings are those of stacks.build_stack, and
     role        "server", if there is a key and neither end is a server: at one of them
 
 It connects when it is started, and again whenever the link has broken, unless `reconnect` is
-false: then the app fails, and is started anew as others are. A peer with another key is tried
-again, too, after a while.
+false: then the app fails, and is started anew as others are. A UART of a board is opened once, and
+served for good. A peer with another key is tried again, too, after a while.
 """
 
 import moat.micro.errors as errors
 from moat.micro import rt
 from moat.micro.cmd.keeper import StandIn
 from moat.micro.cmd.msg import CmdMsg
-from moat.micro.cmd.rights import LEAST, Rights
 from moat.micro.const import const
-from moat.micro.errors import CallNotRunError
-from moat.micro.stacks import ConfigError, build_stack
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -65,19 +62,21 @@ class Terms:
             (own if key in _KINDS else self.stack)[key] = value
             if not isinstance(value, _KINDS.get(key, object)):
                 what = type(value).__name__ if key == "key" else repr(value)
-                raise ConfigError("%s: %s is of the wrong kind" % (key, what))
+                raise _wrong("%s: %s is of the wrong kind" % (key, what))
         if self.stack.get("carries", "messages") != "messages":
-            raise ConfigError("carries: a link carries messages")
+            raise _wrong("carries: a link carries messages")
         limit = self.stack.get("limit")
         if isinstance(limit, int) and limit < _SHORT:
-            raise ConfigError("limit: for a link it is %d bytes at least" % _SHORT)
+            raise _wrong("limit: for a link it is %d bytes at least" % _SHORT)
         self._base = own.get("base", "")
         self._key = own.get("key")
         self._server = own.get("role", role) == "server"
         if own.get("role", role) not in (role, "server"):
-            raise ConfigError("role: %r, but this is a %s" % (own["role"], role))
+            raise _wrong("role: %r, but this is a %s" % (own["role"], role))
         default = ("",)
         if network and self._key is None and not own.get("insecure"):
+            from moat.micro.cmd.rights import LEAST
+
             default = LEAST
         self._allow = own.get("rights", default)
         self._name = own.get("name")
@@ -89,10 +88,12 @@ class Terms:
         """Return what a peer has as its root."""
         if "" in self._allow and not self._base:
             return tree
+        from moat.micro.cmd.rights import Rights
+
         try:
             return Rights(tree, self._allow, self._base)
         except (TypeError, ValueError, AttributeError) as exc:
-            raise ConfigError("rights: these have to be dotted paths: %s" % exc)
+            raise _wrong("rights: these have to be dotted paths: %s" % exc)
 
     def cmd(self, stack: "Any", keeper: "Any", more: "tuple[Any, ...]") -> CmdMsg:
         """Return the CmdMsg of a peer; `more` items lead to it from the app of `keeper`."""
@@ -107,6 +108,15 @@ class Terms:
         from moat.micro.cmd.auth import auth
 
         return auth(self._key, self._server)
+
+
+# A device that has been set up can do without what is imported in here.
+
+
+def _wrong(text):
+    from moat.micro.stacks import ConfigError
+
+    return ConfigError(text)
 
 
 def _way(node, keeper):
@@ -127,6 +137,13 @@ def _is_network(link):
         kind = str(link.get("target")).split(":")[0]
         return kind not in _TARGETS and not kind.startswith("/")
     return kind not in _LOCAL
+
+
+def _is_uart(link):
+    """Whether it is a UART of this board, which never breaks; a port of a machine has a path."""
+    return (
+        isinstance(link, dict) and link.get("kind") == "serial" and type(link.get("port")) is int
+    )
 
 
 class ClientLink(StandIn):
@@ -157,13 +174,19 @@ class ClientLink(StandIn):
         self._changed = rt.Event()
         self._terms = Terms(settings, _is_network(settings.get("link")), "client")
         cfg = self._terms.stack
-        cfg.setdefault("reconnect", True)
-        self._stack = build_stack(cfg, keep_trying=True, on_state=self._state)
+        self._again = cfg.get("reconnect", True)
+        uart = _is_uart(cfg.get("link"))
+        cfg.setdefault("reconnect", not uart)
+        from moat.micro.stacks import build_stack
+
+        self._stack = build_stack(cfg, keep_trying=True, on_state=self._state, persistent=uart)
 
     def why(self) -> Exception:
         """Return a CallNotRunError."""
         exc = self._reason() or "it is being opened, `rdy_` with `wait` waits for that"
-        return CallNotRunError("the link '%s' is not connected: %s" % (self.keeper.name, exc))
+        return errors.CallNotRunError(
+            "the link '%s' is not connected: %s" % (self.keeper.name, exc)
+        )
 
     def _reason(self):
         refused = None if self._cmd is None else self._cmd.error
@@ -210,7 +233,7 @@ class ClientLink(StandIn):
             try:
                 await self._keep()
             except errors.AuthError as exc:
-                if not self._terms.stack["reconnect"]:
+                if not self._again:
                     raise
                 self._error = exc
                 from moat.micro.report import report

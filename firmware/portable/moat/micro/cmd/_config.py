@@ -8,13 +8,13 @@ A change is made in a copy of what lies on the path to it. So one that is refuse
 
 from msgpack import packb
 
+from moat.micro.cmd._entries import SECRETS
 from moat.micro.const import const
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
 
-SECRETS = ("key", "password", "secret")
 HIDDEN = "***"
 
 #: Bytes of the encoded config, at most: so that all of it fits into one message.

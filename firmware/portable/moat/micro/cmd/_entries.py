@@ -19,13 +19,14 @@ settings. A list of sections is an array of such apps. "dir" is a directory: its
     needs     dotted name of an app, or a list of such: this one is started when they are ready
 """
 
-from moat.micro.cmd._config import SECRETS
 from moat.micro.const import const
 from moat.micro.proto._reconnect import Backoff
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
     from typing import Any
+
+SECRETS = ("key", "password", "secret")  # no names of apps; see _config
 
 _RESTART = "base_ms essential factor give_up_ms jitter max_ms retries"
 

@@ -11,7 +11,6 @@ tree is cancelled, so are they.
 import sys
 
 from moat.micro import rt
-from moat.micro.cmd._entries import device_name, parse
 from moat.micro.cmd.keeper import Keeper
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.const import const
@@ -242,5 +241,7 @@ def build(
 
     ValueError: the config makes no sense.
     """
+    from moat.micro.cmd._entries import device_name, parse
+
     entries = parse(cfg, "", tuple(sub or ()) + reserved)
     return Tree(entries, sub, device=device_name(cfg), **kw)

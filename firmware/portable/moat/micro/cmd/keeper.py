@@ -17,7 +17,6 @@ app may have beside its commands:
 
 import moat.micro.errors as errors
 from moat.micro import rt
-from moat.micro.cmd._entries import backoff
 from moat.micro.cmd.tree import BaseCmd, load
 from moat.micro.const import const
 from moat.micro.report import report
@@ -85,7 +84,7 @@ class Keeper(StandIn):
         self.waits_for: "str | None" = None  # the app that has to be ready first
         self.tree = tree
         self._tasks: "Any" = None
-        self._lock = rt.Lock()
+        self._lock: "Any" = None  # made when it is needed
         self._changed = rt.Event()
         self._whole: "Any" = None  # the scope of set-up, run and tear-down
         self._scope: "Any" = None  # what `stop` cancels
@@ -164,7 +163,7 @@ class Keeper(StandIn):
 
     async def stop(self) -> None:
         """Stop the app; returns when it is torn down."""
-        async with self._lock:
+        async with self._locked():
             await self._stop()
 
     async def update(self, entry: "tuple[Any, ...] | None" = None) -> None:
@@ -176,7 +175,7 @@ class Keeper(StandIn):
 
     async def replace(self, entry: "tuple[Any, ...] | None") -> None:
         """Do what `update` says, in this task."""
-        async with self._lock:
+        async with self._locked():
             if entry is None:
                 entry = self.entry
             elif entry == self.entry or await self._told(entry):
@@ -185,6 +184,11 @@ class Keeper(StandIn):
             self._take(entry)
             if self._tasks is not None:
                 self._start(False)
+
+    def _locked(self):
+        if self._lock is None:
+            self._lock = rt.Lock()
+        return self._lock
 
     async def _told(self, entry):
         """Tell the app; returns False when it has to be started anew."""
@@ -330,6 +334,8 @@ class Keeper(StandIn):
         """How long to wait before the next start; None: it has failed for good."""
         now = rt.ticks_ms()
         if self._backoff is None:
+            from moat.micro.cmd._entries import backoff
+
             self._backoff = backoff(self._restart or {})
         elif self._since is not None:
             self._backoff.broke(rt.ticks_diff(now, self._since))
