@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 from moat.micro.boards import Board
 from tools import fetch, image
 from tools.common import ToolError, build_dir, run
 
-__all__ = ("PARTS", "module_sizes", "native_size", "part_of", "parts")
+__all__ = ("PARTS", "frozen_sizes", "loaded", "module_sizes", "native_size", "part_of", "parts")
 
 # Part -> the frozen files that belong to it; the first that fits counts.
 PARTS = {
@@ -76,6 +77,26 @@ def native_size(linker_map: str, board: str) -> int:
     )
 
 
+def frozen_sizes(board: Board) -> dict[str, int]:
+    """The bytes of each frozen file of an image; names and texts, which they share, left out.
+
+    Raises:
+        ToolError: it is not built.
+    """
+    objects = sorted(_folder(board).rglob("frozen_content*.o"))
+    if not objects:
+        raise ToolError(f"run: make BOARD={board.name} build")
+    tool = board.needs[0].tool.removesuffix("gcc") + "nm"
+    found = _SYMBOL.findall(run([tool, "-S", objects[0]]).stdout)
+    manifest = _folder(board) / "manifest.py"
+    files = [file.name for file in image.frozen(manifest, board, fetch.source())]
+    return module_sizes([(name, int(size, 16)) for size, name in found], files)
+
+
+def _folder(board: Board) -> Path:
+    return build_dir() / board.name
+
+
 def parts(board: Board, total: int, frozen: int) -> dict[str, int]:
     """The bytes of each part; together they are `total`.
 
@@ -87,15 +108,10 @@ def parts(board: Board, total: int, frozen: int) -> dict[str, int]:
     Raises:
         ToolError: it is not built.
     """
-    folder = build_dir() / board.name
-    objects = sorted(folder.rglob("frozen_content*.o"))
-    maps = sorted(folder.glob("*.map"))
-    if not objects or not maps:
+    maps = sorted(_folder(board).glob("*.map"))
+    if not maps:
         raise ToolError(f"run: make BOARD={board.name} build")
-    tool = board.needs[0].tool.removesuffix("gcc") + "nm"
-    found = _SYMBOL.findall(run([tool, "-S", objects[0]]).stdout)
-    files = [file.name for file in image.frozen(folder / "manifest.py", board, fetch.source())]
-    sizes = module_sizes([(name, int(size, 16)) for size, name in found], files)
+    sizes = frozen_sizes(board)
     result = dict.fromkeys(PARTS, 0)
     for file, size in sizes.items():
         result[part_of(file)] += size
@@ -103,3 +119,9 @@ def parts(board: Board, total: int, frozen: int) -> dict[str, int]:
     result[_NATIVE] = native_size(maps[0].read_text(errors="replace"), board.name)
     result[_REST] = total - frozen - result[_NATIVE]
     return result
+
+
+def loaded(sizes: dict[str, int], modules: Iterable[str]) -> int:
+    """The bytes of the frozen files that are these modules."""
+    names = {re.sub(r"(/__init__)?\.py$", "", file).replace("/", "."): file for file in sizes}
+    return sum(sizes[names[module]] for module in modules if module in names)

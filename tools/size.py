@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from moat.micro.boards import Board, load
 from tools import parts, setup, terminal
 from tools.common import ToolError, build_dir, main, run
 
-__all__ = ("frozen", "heap_free", "heap_size", "heap_with_stack", "sections", "table")
+__all__ = ("frozen", "heap_free", "heap_size", "heap_with_stack", "loaded", "sections", "table")
 
+_FOR_EVAL = {"moat.micro.app._sys", "moat.micro.app.common"}
 _HEAP = ("__GcHeapStart", "__GcHeapEnd")
 
 
@@ -90,11 +92,27 @@ def heap_with_stack(board: Board) -> int:
     Raises:
         ToolError: it does not answer.
     """
+    return int(_call(board, "sys.info")["mem_free"])
+
+
+def loaded(board: Board) -> int:
+    """Bytes of the frozen modules that are loaded while the image serves a host.
+
+    Those that are only loaded to tell that are not counted; nor are names and texts.
+
+    Raises:
+        ToolError: it does not answer.
+    """
+    names = str(_call(board, "sys.eval", "' '.join(__import__('sys').modules)")).split()
+    return parts.loaded(parts.frozen_sizes(board), set(names) - _FOR_EVAL)
+
+
+def _call(board: Board, *words: str) -> Any:
     setup.venv()
-    done = run([setup.VENV / "bin/moat-sat", "-d", f"emu:{board.name}", "call", "sys.info"])
+    done = run([setup.VENV / "bin/moat-sat", "-d", f"emu:{board.name}", "call", *words])
     if done.returncode:
         raise ToolError(f"{board.name}: {done.stdout.strip()}")
-    return int(json.loads(done.stdout)["mem_free"])
+    return json.loads(done.stdout)
 
 
 def table(board: Board) -> list[tuple[str, int, str]]:
@@ -107,9 +125,10 @@ def table(board: Board) -> list[tuple[str, int, str]]:
     total, ours = size["text"] + size["data"], frozen(board)
     lines = [("flash", total, "text and data")]
     lines += [(f"  {name}", n, "") for name, n in parts.parts(board, total, ours).items()]
-    lines += [("frozen", ours, "all frozen modules, of this"), ("bss", size["bss"], "")]
+    lines += [("bss", size["bss"], ""), ("frozen", ours, "all frozen modules, of the flash")]
     if board.run is None:
         return [*lines, ("heap", heap_size(board), "with what manages it")]
+    lines += [("", loaded(board), "of the modules, loaded while it serves a host")]
     without, with_stack = heap_free(board), heap_with_stack(board)
     lines += [("heap", without, "free at the REPL, without the stack")]
     lines += [("", with_stack, "free after start, serving a host")]

@@ -168,6 +168,27 @@ async def test_a_bad_image_is_refused_before_anything_happens(desk, running, tmp
     assert (await running.statistics())["resets"] == resets
 
 
+async def test_a_running_board_with_another_chip_is_refused(desk, running, tmp_path):
+    path = bad_image(tmp_path, "rp2350")
+    port = f"tcp:127.0.0.1:{running.info['ports']['usb']}"
+    done = await desk.call(
+        "build/venv/bin/moat-sat", "flash", "rp2350", "--port", port, "--image", str(path)
+    )
+    assert done.status == 1
+    assert "this is a Raspberry Pi Pico with RP2040, and rp2350 has an RP2350" in done.text
+    assert (await running.state())["state"] == "running"
+
+
+async def test_a_boot_loader_of_another_chip_is_refused(desk, image, tmp_path):
+    path = bad_image(tmp_path, "rp2350")
+    async with Emulator(image=None, drive=str(tmp_path / "one"), register="rp2350") as board:
+        await board.until(state="bootloader")
+        done = await desk.call("build/venv/bin/moat-sat", "flash", "rp2350", "--image", str(path))
+        assert done.status == 1
+        assert "is a Raspberry Pi RP2 (RPI-RP2), and rp2350 is a RP2350" in done.text
+        assert [file.name for file in board.drive.iterdir()] == ["INFO_UF2.TXT"]
+
+
 async def test_an_image_that_does_not_start_is_no_success(desk, blank, tmp_path):
     # Whole, of the right family; but its second stage is damaged, so the board does not start it.
     data = bytearray(uf2.unpack(RP2.image_path.read_bytes()).data)

@@ -59,6 +59,11 @@ def test_symbols_belong_to_the_module_with_the_longest_name():
     assert found == {"a/b.py": 11, "a/b/c.py": 1100}
 
 
+def test_modules_that_are_loaded():
+    sizes = {"a/b.py": 1, "a/__init__.py": 10, "c.py": 100}
+    assert parts.loaded(sizes, ["a.b", "a", "sys"]) == 11
+
+
 MAP = """
  .text.port_peek
                 0x0000000000000000       0x99 CMakeFiles/x/firmware/native/port/port.c.o

@@ -88,6 +88,9 @@ def command(
         with show.bar:
             rt.run(partial(run, show, dry_run=dry_run))
     except KeyboardInterrupt:
+        click.secho(
+            "moat-sat: interrupted: an image that was being written is not whole", err=True
+        )
         raise SystemExit(130) from None
     except SeveralBoardsError as exc:
         show_several(exc)
