@@ -312,9 +312,24 @@ def test_a_boot_loader_that_does_not_take_the_image():
     world = World(taken_s=NEVER)
     with pytest.raises(
         FlashError,
-        match=r"has not taken .* start it: /none/RPI-RP2 is still",
+        match=r"has not taken the image: its drive is still there",
     ):
         world.flash()
+
+
+def test_an_image_that_does_not_start():
+    world = World(back_s=NEVER)
+
+    def look() -> Seen:
+        seen = World.look(world)
+        if world.image == NEW and world.now > world.since + 5:  # its watchdog gives up
+            return replace(seen, found=(*seen.found, world.drive))
+        return seen
+
+    world.look = look  # type: ignore[method-assign]
+    with pytest.raises(FlashError, match="in its boot loader again: it cannot start"):
+        world.flash()
+    assert world.now < world.since + LIMITS.back
 
 
 def test_a_board_that_does_not_come_back():

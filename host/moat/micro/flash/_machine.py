@@ -141,6 +141,8 @@ class Limits:
     """For a desktop to mount the drive, until we do that ourselves, or use picotool."""
     gone: float = 15
     """For the drive to go, after the image was written."""
+    again: float = 2
+    """A drive that has come back tells that the image does not start, when it is there so long."""
     back: float = 30
     """For the new firmware to be there, and to answer."""
     answer: float = 6
@@ -182,7 +184,7 @@ class Machine:
         self._only_one = True  # no other board is in its boot loader: picotool takes any
         self._ways = list(job.ways)
         self._why: list[str] = []  # it does not go on
-        self._since: float | None = None  # there is a boot loader, but no folder
+        self._since: float | None = None  # there is a boot loader without a folder, or again
         self._mounted = False
 
     def step(self, event: Event, now: float) -> Action:
@@ -322,20 +324,33 @@ class Machine:
         return self._look(self._wait_gone, now + self.job.limits.gone)
 
     def _wait_gone(self, event: Seen, now: float) -> Action:
-        drive = self._drive
-        if drive and any(one.drive and one.place == drive.place for one in event.found):
-            within = f"{drive.place} is still there after {self.job.limits.gone:g} s"
-            return self._again(
-                now, f"the boot loader has not taken the image, or cannot start it: {within}"
-            )
+        if self._has_drive(event):
+            within = f"its drive is still there after {self.job.limits.gone:g} s"
+            return self._again(now, f"the boot loader has not taken the image: {within}")
         self._why.clear()
+        self._since = None
         self._end = now + self.job.limits.back
         return self._wait_back(event, now)
+
+    def _has_drive(self, event: Seen) -> bool:
+        """Whether the drive that was written to is there."""
+        drive = self._drive
+        return drive is not None and any(
+            one.drive and one.place == drive.place for one in event.found
+        )
 
     # ---- the new firmware
 
     def _wait_back(self, event: Seen, now: float) -> Action:
         self._next = self._wait_back
+        if not self._has_drive(event):
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        elif now >= self._since + self.job.limits.again:
+            raise FlashError(
+                "the board is in its boot loader again: it cannot start the image that was written"
+            )
         back = [one for one in event.found if not one.drive and self._is_ours(one)]
         if back and self._may_open(back[0]):
             self._back = back[0]
