@@ -8,9 +8,9 @@ from the sources. They go to
     build/BOARD/commands.json           for people
     build/commands/HASH.json            where a host finds them, see moat.micro.docs
     build/BOARD/image/image.h           the hash for the C code, which is `_port.image`
+    build/BOARD/image/_moat_image.py    the same for _port.py, the C module in Python
     moat.micro.board                    a frozen module with the facts of board.toml: NAME, LED,
                                         BUTTON, LINK, BAUD, LOSSY
-    build/BOARD/image/_moat_image.py    the same for _port.py, the C module in Python
     moat.micro._docs                    with `docs = true` in board.toml a frozen module, PIECES:
                                         the same JSON, compressed, in pieces
 """
@@ -31,14 +31,14 @@ from moat.micro.collect import collect, module_name
 from tools import fetch
 from tools.common import ROOT, build_dir, main
 
-__all__ = ("COLLECTOR", "NATIVE", "Frozen", "commands", "digest", "facts", "frozen", "prepare")
-
-COLLECTOR = ROOT / "host/moat/micro/collect.py"
-NATIVE = ROOT / "firmware/native"
-__all__ = ("COLLECTOR", "HASH_MODULE", "Frozen", "commands", "digest", "frozen", "prepare")
+__all__ = (
+    "COLLECTOR", "HASH_MODULE", "NATIVE", "Frozen", "commands", "digest", "facts", "frozen",
+    "prepare",
+)  # fmt: skip
 
 COLLECTOR = ROOT / "host/moat/micro/collect.py"
 HASH_MODULE = "_moat_image.py"
+NATIVE = ROOT / "firmware/native"
 _PIECE = 1024  # bytes: a message takes one
 _DIGITS = 16
 
@@ -154,7 +154,8 @@ def prepare(board: Board, source: Path, out: Path) -> Path:
     manifest = out / "manifest.py"
     _write(out / "image/image.h", f'#define MOAT_IMAGE "{image}"\n')
     _write(manifest, f'include("{own}")\nfreeze("{out / "image"}", opt=1)\n')
-    _write(out / "image/moat/micro/board.py", facts(board))
+    if "MOAT_STOCK" not in board.build:  # there it would hide the package in the file system
+        _write(out / "image/moat/micro/board.py", facts(board))
     if any(file.name == "_port.py" for file in files):
         _write(out / f"image/{HASH_MODULE}", f'IMAGE = "{image}"\n')
     if board.docs:

@@ -23,7 +23,7 @@ PARTS = {
     "cmd": r"moat/micro/(cmd/|call_errors\.|carries\.)",
     "apps": r"moat/micro/app/",
     "net": r"moat/micro/net/",
-    "rt, start-up": r"moat/",
+    "rt, start-up": r"moat/|_port|_moat_image",
     "asyncio": r"u?asyncio[/.]",
     "frozen, MicroPython's own": r"",
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from moat.micro.boards import Board, load
-from tools import parts, setup, terminal
+from tools import package, parts, setup, terminal
 from tools.common import ToolError, build_dir, main, run
 
 __all__ = ("frozen", "heap_free", "heap_size", "heap_with_stack", "loaded", "sections", "table")
@@ -121,11 +121,15 @@ def table(board: Board) -> list[tuple[str, int, str]]:
     Raises:
         ToolError: it is not built, or does not run.
     """
+    if board.port == "stock":
+        return package.table(board)
     size = sections(board, board.elf_path)
     total, ours = size["text"] + size["data"], frozen(board)
     lines = [("flash", total, "text and data")]
     lines += [(f"  {name}", n, "") for name, n in parts.parts(board, total, ours).items()]
     lines += [("bss", size["bss"], ""), ("frozen", ours, "all frozen modules, of the flash")]
+    if board.esp:
+        return lines  # its heap grows
     if board.run is None:
         return [*lines, ("heap", heap_size(board), "with what manages it")]
     lines += [("", loaded(board), "of the modules, loaded while it serves a host")]

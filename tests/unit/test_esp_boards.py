@@ -103,7 +103,7 @@ def test_the_board_is_one_that_the_port_has(name: str, tmp_path: Path) -> None:
     target = board.esp.chip
     assert f"set(IDF_TARGET {target})" in facts or target == "esp32"
     assert board.esp.chip in CHIPS
-    frozen = {file.name for file in image.frozen(board.folder / "manifest.py", board, source)}
+    frozen = {file.name for file in image.frozen(board.manifest, board, source)}
     assert {"_boot.py", "main.py", "_port.py", "asyncio/core.py", "moat/micro/rt.py"} <= frozen
     manifest = image.prepare(board, source, tmp_path)
     assert (tmp_path / "image" / image.HASH_MODULE).is_file()

@@ -68,12 +68,10 @@ class Usb:
 
 @dataclass(frozen=True)
 class Esp:
-    """Of a board that esptool flashes."""
+    """Of a board that esptool flashes: its chip, one of CHIPS, and where the image begins."""
 
     chip: str
-    """As esptool calls it, one of CHIPS."""
     offset: int
-    """Where in flash the image begins."""
 
 
 @dataclass(frozen=True)
