@@ -20,6 +20,8 @@ APPS = {
     "dimmer": "moat.micro.app.pwm:PwmCmd",
     "bus": "moat.micro.app.i2c:I2cCmd",
     "scale": "moat.micro.app.port:PortCmd",
+    "chip": "moat.micro.app.spi:SpiCmd",
+    "chain": "moat.micro.app.neopixel:PixelCmd",
     "sim": "moat.micro.app.sim:SimCmd",
 }
 CFG: dict[str, Any] = {
@@ -28,6 +30,8 @@ CFG: dict[str, Any] = {
     "lamp": {"pin": 25},
     "light": {"pin": 26},
     "dimmer": {"pin": 6},
+    "chip": {"sck": 18, "mosi": 19, "miso": 16, "cs": 17},
+    "chain": {"pin": 7, "n": 2},
     "scale": {"carries": "bytes", "link": {"kind": "serial", "port": 1, "baudrate": 9600}},
 }
 
@@ -89,6 +93,14 @@ async def test_who_does_not_answer_is_an_os_error(dev: Device) -> None:
     with pytest.raises(OSError, match="no answer from 0x24") as info:
         await dev.bus.read(0x24)
     assert info.value.errno == 5
+
+
+async def test_a_chip_and_a_chain_of_leds(dev: Device) -> None:
+    await dev.sim.spi(0, b"xyz")
+    assert await dev.chip.exchange(b"ab", 1) == b"xyz"
+    assert await dev.sim.spi_get(0) == b"ab\0"
+    await dev.chain.fill([1, 2, 3])
+    assert await dev.sim.pixels(7) == bytes([2, 1, 3, 2, 1, 3])
 
 
 async def test_a_uart_is_a_channel(dev: Device) -> None:

@@ -18,6 +18,8 @@ CFG: dict[str, Any] = {
     "light": {"pin": 26},
     "dimmer": {"pin": 6, "min_freq": 10, "max_freq": 2000},
     "bus": {"scl": 1, "sda": 0},
+    "chip": {"sck": 18, "mosi": 19, "miso": 16, "cs": 17},
+    "chain": {"pin": 7, "n": 2},
 }
 
 
@@ -110,3 +112,22 @@ async def test_nobody_on_the_bus_is_an_os_error(board: Emulator) -> None:
     async with device(board, "bus") as dev:
         with pytest.raises(OSError, match="no answer from 0x23"):
             await dev.bus.read(0x23)
+
+
+async def test_a_chain_of_leds_gets_its_bits(board: Emulator) -> None:
+    async with device(board, "chain") as dev, board.gpio_watch(7) as pin:
+        await dev.chain.set([[0xA5, 1, 0x80]])
+        edges = [await anext(pin) for _ in range(96)]
+        bits = ""
+        for up, down in zip(edges[::2], edges[1::2], strict=True):
+            assert (up.level, down.level) == (1, 0)
+            high = down.nanos - up.nanos
+            assert 200 < high < 1000
+            bits += "01"[high > 600]
+        assert int(bits, 2).to_bytes(6, "big") == bytes([1, 0xA5, 0x80, 0, 0, 0])
+
+
+async def test_a_chip_is_selected_while_it_is_talked_to(board: Emulator) -> None:
+    async with device(board, "chip") as dev, board.gpio_watch(17) as pin:
+        assert await dev.chip.exchange(b"ab") == bytes(2)
+        assert [(await anext(pin)).level for _ in range(2)] == [0, 1]
