@@ -165,8 +165,11 @@ export class UsbDevice extends BasePeripheral {
 
   #scheduleFrame() {
     if (!this.frameAlarm.scheduled) {
+      // The clock has fractions, and is rounded: what is almost the next frame is that frame.
+      // Otherwise the alarm is set to a time that is not later than now, for ever.
       const since = this.rp2040.clock.nanos - this.framesFrom;
-      this.frameAlarm.schedule(FRAME_NANOS - (since % FRAME_NANOS));
+      const next = Math.floor((since + 1) / FRAME_NANOS) + 1;
+      this.frameAlarm.schedule(next * FRAME_NANOS - since);
     }
   }
 

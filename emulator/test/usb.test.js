@@ -238,3 +238,25 @@ test('detaching ends the port', () => {
   firmware.write(0x4c, 0);
   assert.deepEqual([gone, host.ready], [1, false]);
 });
+
+test('a frame comes once, however the clock is rounded', () => {
+  for (const from of [0.3, 1 / 3, 279906915.7, 123456789.12345679]) {
+    const chip = fakeChip();
+    const device = new UsbDevice(chip);
+    chip.clock.tick(from);
+    device.busReset();
+    let frames = 0;
+    chip.setInterrupt = (irq, active) => {
+      if (active) {
+        frames++;
+        assert.ok(frames < 1000, `after ${from} ns the alarm does not get on`);
+        device.readUint32(0x48); // ends the interrupt
+      }
+    };
+    device.writeUint32Atomic(0x90, 1 << 17, 0);
+    for (let i = 0; i < 300; i++) {
+      chip.clock.tick(1e6 / 3);
+    }
+    assert.ok(frames >= 99 && frames <= 101, `${frames} frames`);
+  }
+});
