@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from moat.micro.device import Device, connect, ready
-from moat.micro.proto.stack import Base
+from moat.micro.proto.stack import Base, BaseBuf
 from moat.micro.testing.emulator import Emulator
 
 #: The link goes away with each reset of the board, and comes again.
@@ -57,3 +57,11 @@ async def write_files(dev: Device, files: Mapping[str, str | bytes]) -> None:
         await dev.sys.exec(f"os.mkdir('/{folder}')")
     for name, data in files.items():
         await write(dev, f"/{name}", data.encode() if isinstance(data, str) else data)
+
+
+async def expect(link: BaseBuf, text: bytes) -> None:
+    """Read until there is this text."""
+    seen, buf = b"", memoryview(bytearray(256))
+    while text not in seen:
+        n = await link.rd(buf)
+        seen += bytes(buf[:n])

@@ -18,7 +18,7 @@ from moat.micro.errors import CallUnknownError, LostCallError
 from moat.micro.net.serial import SerialLink
 from moat.micro.program import run_program
 from moat.micro.testing.emulator import Emulator
-from tests.system.desk import on, reset, started, until, write, write_files
+from tests.system.desk import expect, on, reset, started, until, write, write_files
 from tests.system.support import probe
 
 # Counts what it has given to the link; a pin shows that the loop goes on.
@@ -284,14 +284,6 @@ async def test_ctrl_c_gives_the_repl_and_a_soft_reset_the_stack(board: Emulator)
         await expect(link, b"soft reboot\r\n")
     async with on(board, link) as dev:
         assert await dev.sys.ping(2) == 2
-
-
-async def expect(link: SerialLink, text: bytes) -> None:
-    """Read until there is this text."""
-    seen, buf = b"", memoryview(bytearray(256))
-    while text not in seen:
-        n = await link.rd(buf)
-        seen += bytes(buf[:n])
 
 
 # ---- speed

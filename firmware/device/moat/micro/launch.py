@@ -37,6 +37,10 @@ def boot():
     """Start everything, and count that."""
     try:
         start_all(_count())
+    except KeyboardInterrupt:
+        if "moat.micro.watchdog" in sys.modules:
+            sys.modules["moat.micro.watchdog"].rest()
+        raise
     finally:  # an interrupt, or the end of the program: no crash
         forget()
 
@@ -52,10 +56,12 @@ async def begin(apps, tasks):
     _tasks = tasks
     tasks.start_soon(_good)
     started = rt.Event()
-    entries, name = _entries()
+    entries, name, watchdog = _entries()
     _tree = Tree(entries, apps, _failed, name)
     if serve.safe_mode is not None:
         _strip()
+    if watchdog is not None:
+        tasks.start_soon(watchdog)
     tasks.start_soon(_run, _tree, started)
     await started.wait()
     try:
@@ -92,16 +98,34 @@ def config_file():
 
 def _entries():
     if _crashed:
-        _safe("the device has started %d times in a row without success" % _STARTS)
-        return {}, None
+        _safe("the device has started %d times in a row without success%s" % (_STARTS, _bitten()))
+        return {}, None, None
     from moat.micro.cmd._entries import device_name, parse
 
     try:
         cfg = config_file().load()
-        return parse(cfg, "", BARE), device_name(cfg)
+        entries = parse(cfg, "", BARE)
+        return entries, device_name(cfg), _watchdog(cfg)
     except Exception as exc:  # whatever it is, the stack has to come up
         _safe("%s: %s" % (type(exc).__name__, exc))
-        return {}, None
+        return {}, None, None
+
+
+def _watchdog(cfg):
+    """Start a watchdog; returns the function that feeds it. None: there is to be none."""
+    if "watchdog" not in cfg or "watchdog" in (cfg.get("apps") or {}):
+        return None
+    from moat.micro import watchdog
+
+    return watchdog.start(cfg["watchdog"])
+
+
+def _bitten():
+    try:
+        from machine import WDT_RESET, reset_cause
+    except ImportError:  # no board, or one that does not tell
+        return ""
+    return ", at last it was reset by a watchdog" if reset_cause() == WDT_RESET else ""
 
 
 async def _run(tree, started):
