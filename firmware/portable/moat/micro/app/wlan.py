@@ -33,6 +33,8 @@ _RETRY = ("base_ms", "factor", "max_ms", "jitter")
 
 
 class _Wlan(NetCmd):
+    """What a station and an access point have in common."""
+
     def __init__(self, s: Settings) -> None:
         super().__init__(s)
         self._ssid = s.text("ssid", None, 1, 32)
