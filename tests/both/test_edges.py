@@ -137,3 +137,10 @@ def test_bounces_of_bounces():
     for time, level in ((100, 1), (108, 0), (112, 1), (116, 0), (140, 1)):
         ring.note(time, level)
     assert all_of(reader, 300) == [(1, 100, 0), (0, 108, 0), (1, 140, 0)]
+
+
+def test_a_bounce_that_nobody_has_seen_begin_is_none():
+    ring, reader = bouncing()
+    ring.note(100, 0)  # high, and low again in one interrupt
+    ring.note(200, 1)
+    assert all_of(reader, 300) == [(1, 200, 0)]
