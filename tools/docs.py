@@ -19,7 +19,12 @@ __all__ = ("block", "blocks", "board_table", "with_table")
 README = ROOT / "README.md"
 _BEGIN = "<!-- boards: made by `python -m tools.docs` from boards/*/board.toml -->\n"
 _END = "<!-- end of boards -->\n"
-_HOW = {"run": "runs on this machine", "uf2": "the UF2 is copied to its boot loader's drive"}
+_HOW = {
+    "esptool": "`make flash`, by esptool",
+    "mpremote": "`make install`, by mpremote",
+    "run": "runs on this machine",
+    "uf2": "the UF2 is copied to its boot loader's drive",
+}
 
 
 def board_table(boards: list[Board]) -> str:

@@ -1,13 +1,14 @@
 """By hand: our package on an emulated RP2040 with stock MicroPython.
 
-    build/venv/bin/python -m tests.system.stock_rp2
+    build/venv/bin/python -m tests.system.stock_rp2 [rp2-stock|rp2-romfs]
 
 It builds that image (minutes, the first time), installs the package, talks to it, and prints what
-heap is free.
+heap is free. rp2-romfs has a partition for a ROMFS, which MicroPython's own image has not.
 """
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from moat.micro.testing.emulator import Emulator
 from tests.system.test_stock import APP, USER_MAIN, put, session
 from tools.build import build
 
-BOARD = Path(__file__).parents[1] / "boards" / "rp2-stock" / "board.toml"
+BOARDS = Path(__file__).parents[1] / "boards"
 
 
 def _prepare(port: str) -> int:
@@ -44,10 +45,10 @@ def _again(port: str) -> None:
         restart(repl)
 
 
-async def _prove(package: dict[str, bytes], image: str) -> None:
+async def _prove(firmware: Path, package: dict[str, bytes], image: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with Emulator(
-            image=parse(BOARD).image_path, folder=folder, flash=Path(folder, "flash")
+            image=firmware, folder=folder, flash=Path(folder, "flash")
         ) as emulator:
             await emulator.until(usb=True)
             port = str(emulator.ptys["usb"])
@@ -71,10 +72,10 @@ async def _prove(package: dict[str, bytes], image: str) -> None:
 
 def main() -> None:
     """Build, then prove."""
-    build(parse(BOARD))
+    name = sys.argv[1] if sys.argv[1:] else "rp2-stock"
+    firmware = build(parse(BOARDS / name / "board.toml"))
     path = build(load("stock"))
-    package = stock.read_package(path)
-    rt.run(partial(_prove, package, stock.image_hash(path)))
+    rt.run(partial(_prove, firmware, stock.read_package(path), stock.image_hash(path)))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,17 +92,25 @@ def command() -> list[str]:
     return board.command("pty")
 
 
-@pytest.fixture
-def board(command: list[str], package: dict[str, bytes]) -> Iterator[Board]:
-    """A board with blank disk and ROMFS partition."""
+@contextmanager
+def at_pty(command: list[str]) -> Generator[str]:
+    """Start QEMU; gives the pseudo terminal."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         found = re.search(r"/dev/pts/\d+", process.stdout.readline())
         assert found
         try:
-            yield Board(found[0])
+            yield found[0]
         finally:
             process.kill()
+
+
+@pytest.fixture
+def board(command: list[str], package: dict[str, bytes]) -> Iterator[Board]:
+    """A board with blank disk and ROMFS partition."""
+    del package
+    with at_pty(command) as port:
+        yield Board(port)
 
 
 def put(repl: Repl, name: str, text: str) -> None:
@@ -120,8 +130,8 @@ async def talk(dev: Device) -> None:
         assert values.result == 30
 
 
-async def session(port: str, said: list[str]) -> None:
-    async with connect(port, console=said.append, timeout=20) as dev:
+async def session(port: str, said: list[str], stack: Mapping[str, object] | None = None) -> None:
+    async with connect(port, console=said.append, timeout=20, stack=stack) as dev:
         await talk(dev)
         await reset(dev)
         await talk(dev)
@@ -139,6 +149,33 @@ def test_a_host_talks_to_it(board: Board, way: str) -> None:
     text = "".join(said)
     assert all(f"count {i}" in text for i in range(30))
     assert "the user's program runs" in text  # after the reset
+
+
+LOSSY = {"framing": "serialpacker", "reliable": True}
+USER_LOSSY = f"""
+import moat.micro
+moat.micro.start(stack={LOSSY!r})
+"""
+
+
+def test_with_the_stack_for_a_line_that_loses_bytes(board: Board) -> None:
+    with open_repl(board.port) as repl:
+        put(repl, "app/app.py", APP)
+        put(repl, "user_main.py", USER_LOSSY)
+    status, text = board.command("--stack", json.dumps(LOSSY), "install")
+    assert status == 0, text
+    rt.run(partial(session, board.port, [], LOSSY))
+
+
+def test_our_own_image_needs_no_package() -> None:
+    own = load("qemu-arm")
+    if not own.image_path.exists():
+        pytest.skip("run: make BOARD=qemu-arm build")
+    with at_pty(own.command("pty")) as port:
+        status, text = Board(port).command("install")
+    assert (status, text.splitlines()[-1]) == (
+        1, "moat-sat: the board runs an image of moat-satellite: it needs no package",
+    )  # fmt: skip
 
 
 def test_a_ctrl_c_gives_the_repl_even_if_the_loop_is_blocked(board: Board) -> None:

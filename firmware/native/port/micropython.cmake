@@ -5,6 +5,9 @@ set(PORT_MOD_DIR ${CMAKE_CURRENT_LIST_DIR})
 add_library(usermod_port INTERFACE)
 if(MOAT_STOCK)
     list(APPEND MICROPY_DEF_BOARD MOAT_STOCK=1)
+    if(MOAT_ROMFS)
+        list(APPEND MICROPY_DEF_BOARD MICROPY_HW_ROMFS_BYTES=${MOAT_ROMFS})
+    endif()
 else()
     target_sources(usermod_port INTERFACE
         ${PORT_MOD_DIR}/port.c

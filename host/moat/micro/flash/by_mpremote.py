@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -15,6 +16,7 @@ __all__ = ("Repl", "ReplError", "open_repl", "place", "restart")
 
 _READ_S = 5.0  # the board, or this machine, may be busy
 _ENTER_S = 5
+_AGAIN_S = 1
 _TRIES = 3  # a program that blocks, and what a host has left in the input, may take one each
 
 
@@ -96,8 +98,7 @@ def open_repl(port: str) -> Generator[Repl]:
         try:
             yield repl
         finally:
-            with contextlib.suppress(OSError):
-                repl.close()
+            _close(repl)
     except TransportExecError as exc:
         lines = str(cast(Any, exc).error_output).strip().splitlines()
         raise ReplError(f"{port}: {lines[-1] if lines else 'failed'}") from exc
@@ -130,23 +131,30 @@ def _open(where: str, port: str) -> Repl:
         SerialTransport,
     )
 
-    try:
-        repl = cast(Repl, SerialTransport(where, timeout=_READ_S))
-    except TransportError:
-        raise ReplError(f"{port}: cannot be opened: does another program use it?") from None
-    for _ in range(_TRIES):
+    why = "cannot be opened: does another program use it?"
+    repl: Repl | None = None
+    for n in range(_TRIES):
         try:
+            if repl is None:
+                repl = cast(Repl, SerialTransport(where, timeout=_READ_S))
+            why = "no answer to Ctrl-C: is MicroPython on the board, and this its REPL?"
             with contextlib.redirect_stdout(io.StringIO()):  # it prints what it did not expect
                 repl.enter_raw_repl(timeout_overall=_ENTER_S)
                 return repl
         except TransportError:
-            continue
-        except OSError:
-            break
-    repl.close()
-    raise ReplError(
-        f"{port}: no answer to Ctrl-C: is MicroPython on the board, and this its REPL?"
-    )
+            if repl is None:
+                break
+        except OSError as exc:  # a board that was reset just now comes back
+            repl, why = _close(repl), str(exc)
+            time.sleep(n * _AGAIN_S)
+    _close(repl)
+    raise ReplError(f"{port}: {why}")
+
+
+def _close(repl: Repl | None) -> None:
+    if repl:
+        with contextlib.suppress(OSError):
+            repl.close()
 
 
 def restart(repl: Repl) -> None:

@@ -217,11 +217,17 @@ async def verify(
         InstallError: something else does.
         LinkLost: it does not answer.
     """
-    async with connect(target, timeout=timeout, stack=stack, key=key, docs=False) as dev:
+    async with connect(
+        target, timeout=timeout, stack=stack, key=key, docs=False, console=_ignore
+    ) as dev:
         info = await dev.call(["sys", "info"])
     if info["image"] != image:
         raise InstallError(f"the board runs image {info['image']}, not {image}")
     return info["mem_free"]
+
+
+def _ignore(text: str) -> None:
+    """Drop what the device prints: the banner of the REPL, most of all."""
 
 
 def uninstall(port: str, *, say: Say) -> None:
