@@ -17,12 +17,14 @@ import tty
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from subprocess import PIPE, Popen
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 __all__ = ("CHIPS", "EspRom")
 
 _END, _ESC = b"\xc0", b"\xdb"
+_MESSAGE = b"\xc1"  # how one of our stack begins
 _FLASH_SIZE = 4 << 20
 _FLASH_ID = 0x1640EF  # a W25Q32: 4 MiB
 _SECTOR = 4096
@@ -66,6 +68,8 @@ class EspRom:
         bad_md5: the checksums of flash that are told are wrong.
         bad_blocks: so many blocks of data arrive damaged.
         dies_after: so many blocks of data are answered, then nothing is.
+        runs: a program that takes the port over when the first byte of a message arrives there, as
+            the new firmware does after a reset, which a pseudo terminal cannot transmit.
     """
 
     def __init__(
@@ -76,12 +80,14 @@ class EspRom:
         bad_md5: bool = False,
         bad_blocks: int = 0,
         dies_after: int | None = None,
+        runs: list[str] | None = None,
     ) -> None:
         self.chip = CHIPS[chip]
         self.is_mute = is_mute
         self.bad_md5 = bad_md5
         self.bad_blocks = bad_blocks
         self.dies_after = dies_after
+        self.runs = runs
         self.flash = bytearray(b"\0" * _FLASH_SIZE)  # not erased: what is not written shows
         self.commands: list[int] = []
         self.baudrate = 115200
@@ -112,9 +118,32 @@ class EspRom:
         with contextlib.suppress(OSError):
             while True:
                 data += os.read(self._fd, 4096)
+                if self.runs and data.startswith(_MESSAGE):
+                    self._run(self.runs, data)
+                    return
                 *frames, data = data.split(_END)
                 for frame in filter(None, frames):
                     self._packet(frame.replace(b"\xdb\xdc", _END).replace(b"\xdb\xdd", _ESC))
+
+    def _run(self, command: list[str], data: bytes) -> None:
+        """Be the program until the port is closed."""
+        with Popen(command, stdin=PIPE, stdout=PIPE, bufsize=0) as process:
+            assert process.stdin
+            assert process.stdout
+            output = threading.Thread(target=self._copy, args=(process.stdout,))
+            output.start()
+            try:
+                while True:
+                    process.stdin.write(data)
+                    data = os.read(self._fd, 4096)
+            finally:
+                process.kill()
+                output.join()
+
+    def _copy(self, source: IO[bytes]) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.read(4096):
+                os.write(self._fd, data)
 
     def _send(self, data: bytes) -> None:
         data = data.replace(_ESC, b"\xdb\xdd").replace(_END, b"\xdb\xdc")

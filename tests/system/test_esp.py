@@ -23,7 +23,7 @@ from moat.micro.cli.main import main
 from moat.micro.discovery import DiscoveryError
 from moat.micro.flash import esp
 from moat.micro.flash.esp import EspJob, flash_esp, read_esp_image
-from moat.micro.flash.run import FlashError, Show
+from moat.micro.flash.run import FlashError, Show, image_hash
 from tests.system.esp_rom import EspRom
 
 BOARDS = ("esp32", "esp32-c3", "esp32-s3")
@@ -155,23 +155,24 @@ def test_a_board_that_does_not_answer_then_is_an_error(make: Make) -> None:
         rt.run(lambda: flash_esp(EspJob(board, rom.port, back=0), image, Shown()))
 
 
-@pytest.mark.parametrize("runs", ["0123456789abcdef", "another"])
-def test_what_runs_then_is_asked(make: Make, monkeypatch: pytest.MonkeyPatch, runs: str) -> None:
-    async def ask(target: str) -> str:
-        assert target == f"serial:{rom.port}"
-        return runs
-
-    monkeypatch.setattr(esp, "_ask", ask)
+@pytest.mark.parametrize("is_it", [True, False])
+def test_what_runs_then_is_asked(make: Make, is_it: bool) -> None:
+    """The new firmware is played by the unix image."""
+    unix = load("unix")
+    known = image_hash(unix.image_path.with_name("commands.json"))
+    if known is None:
+        pytest.skip("run: make BOARD=unix build")
+    wanted = known if is_it else "0123456789abcdef"
     board = load("esp32")
-    image = replace(read_esp_image(board, make("esp32")), hash="0123456789abcdef")
+    image = replace(read_esp_image(board, make("esp32")), hash=wanted)
     shown = Shown()
-    with EspRom() as rom:
-        if runs == "another":
-            with pytest.raises(FlashError, match="runs image another, not 0123456789abcdef"):
-                rt.run(lambda: flash_esp(EspJob(board, rom.port), image, shown))
-        else:
+    with EspRom(runs=unix.command()) as rom:
+        if is_it:
             rt.run(lambda: flash_esp(EspJob(board, rom.port), image, shown))
-            assert shown.lines[-1] == f"{rom.port}: image 0123456789abcdef runs"
+            assert shown.lines[-1] == f"{rom.port}: image {known} runs"
+        else:
+            with pytest.raises(FlashError, match=f"runs image {known}, not {wanted}, which was"):
+                rt.run(lambda: flash_esp(EspJob(board, rom.port), image, shown))
 
 
 def test_a_dry_run_writes_nothing(make: Make) -> None:
