@@ -21,7 +21,7 @@ STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("pureli
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*##.*/\1/p' Makefile)
+.PHONY: help boards venv build emulator images flash install uninstall factory run shell emulate demo test proof check soak soak-calls bench size check-size clean distclean
 
 help: ## this list
 	@echo "make [BOARD=…] [MPY=version | MPY_DIR=tree] target"

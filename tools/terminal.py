@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import pty
 import select
@@ -28,6 +29,7 @@ __all__ = ("Console", "shell")
 
 _LEAVE = b"\x1d"  # Ctrl-]
 _PROMPT = b">>> "
+_BANNER = b"MicroPython v"
 _PASTE = b"=== "
 _START_S = 20.0
 _AGAIN_S = 1.0
@@ -67,21 +69,37 @@ class Console:
             os.write(self.fd, data)
 
     def prompt(self) -> bytes:
-        """Interrupt what runs until the REPL shows its prompt; returns the text up to it.
+        """Interrupt what runs until the REPL shows its prompt; returns the banner and it.
 
         Raises:
             ToolError: there is no prompt within 20 s.
         """
         seen = b""
+        tries = 0
         end = time.monotonic() + _START_S
         while not seen.endswith(_PROMPT):
             if time.monotonic() > end or self.process.poll() is not None:
                 raise ToolError(f"the image shows no prompt, but: {seen[-200:]!r}")
             if not self.at_repl:
                 self.write(b"\x03")
+                tries += 1
             while not seen.endswith(_PROMPT) and (data := self.read(_AGAIN_S)):
                 seen += data
-        return seen[seen.rfind(b"MicroPython v") :] if b"MicroPython v" in seen else _PROMPT
+        if tries > 1:  # each one that comes late makes another prompt
+            self._in_step(end)
+        return seen[seen.rfind(_BANNER) :] if _BANNER in seen else _PROMPT
+
+    def _in_step(self, end: float) -> None:
+        """Read what is on its way: up to the answer to something that nobody else asks for."""
+        for number in itertools.count(1):  # an interrupt may have dropped the line before
+            if time.monotonic() > end:
+                raise ToolError("the REPL does not answer")
+            self.write(f"0+{number}\r".encode())
+            seen = b""
+            while data := self.read(_AGAIN_S):
+                seen += data
+                if seen.endswith(f"\r\n{number}\r\n".encode() + _PROMPT):
+                    return
 
     def until(self, mark: bytes, *, show: bool = False, timeout_s: float | None = None) -> bytes:
         """Read until it writes `mark`, which then is the last; `show` copies what is before it.
