@@ -27,10 +27,7 @@ __all__ = ("measure",)
 
 _TARGET = "emu:rp2"
 _LOSSY = {"framing": "serialpacker", "reliable": {"window": 8}}
-_CONFIG = {
-    "apps": {"uart0": "moat.micro.app.link:ClientLink"},
-    "uart0": {"link": {"kind": "serial", "port": 0, "baudrate": 921600}, **_LOSSY},
-}
+_CONFIG = {"serve": [{"link": {"kind": "serial", "port": 0, "baudrate": 921600}, **_LOSSY}]}
 _DATA = bytes(i & 255 for i in range(256 - 20))
 _CALLS = 40
 _READINGS = 5

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -27,6 +28,7 @@ from tools.common import ToolError, build_dir, main, shown
 
 __all__ = ("emulate", "table")
 
+_WIDTH = 400
 _UARTS = ("uart0", "uart1")
 
 
@@ -43,9 +45,11 @@ def table(board: Board, info: dict[str, Any], flash: Path) -> Table:
         ("flash", f"{shown(flash)}   remove it to start anew"),
         ("id", info["unique_id"]),
     ]
-    made = Table(title=f"{board.title}, emulated", title_justify="left", show_header=False)
+    made = Table(
+        title=f"{board.title}, emulated", title_justify="left", show_header=False, box=box.SIMPLE
+    )
     made.add_column()
-    made.add_column(overflow="fold")
+    made.add_column(no_wrap=True)
     for row in rows:
         made.add_row(*row)
     return made
@@ -69,7 +73,8 @@ async def emulate(board: Board, *, blank: bool = False) -> None:
     Raises:
         ToolError: it runs already, or does not start.
     """
-    console = Console(soft_wrap=True)
+    console = Console()
+    console.width = max(console.width, _WIDTH)  # a path is to be copied in one piece
     folder = build_dir() / board.name
     flash = folder / "flash.bin"
     with _alone(folder / "emulated", board):
@@ -77,13 +82,19 @@ async def emulate(board: Board, *, blank: bool = False) -> None:
             flash.unlink(missing_ok=True)
         image = None if blank else board.image_path
         emulator = Emulator(
-            board.name, image=image, flash=flash, folder=folder / "emulated", register=board.name
+            board.name,
+            image=image,
+            flash=flash,
+            folder=folder / "emulated",
+            register=board.name,
+            off=True,
         )
         try:
             async with emulator:
                 console.print(table(board, emulator.info, flash))
                 console.print("Ctrl-C ends it")
                 async with emulator.events() as events:
+                    await emulator.power(True)  # from here on nothing is missed
                     async for event in events:
                         what = event.pop("event")
                         console.print(f"[dim]{what}: {', '.join(map(str, event.values()))}[/]")

@@ -4,6 +4,8 @@
 import fs from 'node:fs';
 import net from 'node:net';
 
+const LEAVING_MS = 300;
+
 /** Listen on a port (0: any free one), or on a path: a named socket; resolves to the server. */
 export function listen(port, onClient) {
   return new Promise((resolve, reject) => {
@@ -38,11 +40,15 @@ export class SerialPort {
     this.port = address.port ?? address;
   }
 
-  /** A client comes, a Duplex. A port that is not there or in use refuses: it ends at once. */
+  /** A client comes, a Duplex. A port that is not there or in use refuses: it ends. */
   connect(client) {
     client.on('error', () => {});
-    if (this.client || !this.ends.present()) {
+    if (!this.ends.present()) {
       client.destroy();
+      return;
+    }
+    if (this.client) {
+      this.#queue(client);
       return;
     }
     this.client = client;
@@ -62,6 +68,19 @@ export class SerialPort {
     if (!this.ends.listens()) {
       client.pause();
     }
+  }
+
+  // The one before may have left, and we not have noticed.
+  #queue(client) {
+    client.pause();
+    const timer = setTimeout(() => client.destroy(), LEAVING_MS);
+    this.client.once('close', () => {
+      clearTimeout(timer);
+      if (!client.destroyed) {
+        this.connect(client);
+        this.drained();
+      }
+    });
   }
 
   /** Bytes from the board. They are lost when nobody is there, as on a wire. */

@@ -56,7 +56,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
     """Limit the time of an async test from inside: what it waits for is in the report then."""
     test = pyfuncitem.obj
-    on_rp2 = "emu:rp2" in pyfuncitem.nodeid
+    on_rp2 = "rp2" in pyfuncitem.nodeid
     if inspect.iscoroutinefunction(test):
 
         @wraps(test)

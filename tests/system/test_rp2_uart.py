@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 from zlib import crc32
 
@@ -13,6 +13,7 @@ from msgpack import packb
 
 from moat.micro.cmd.tree import BaseCmd, Dispatch
 from moat.micro.device import Device, connect
+from moat.micro.errors import AuthError
 from moat.micro.stacks import build_stack
 from moat.micro.testing.emulator import Emulator
 from moat.micro.testing.faults import FaultBuf, Faults
@@ -39,25 +40,27 @@ class App(BaseCmd):
 FILES = {"app/count.py": COUNT, "app/source.py": SOURCE}
 
 
-def config(*ports: int, **link: object) -> bytes:
+def config(*ports: int, **link: object) -> dict[str, Any]:
     """A config that serves these UARTs."""
-    cfg: dict[str, Any] = {"apps": {}}
-    for port in ports:
-        name = f"uart{port}"
-        cfg["apps"][name] = "moat.micro.app.link:ClientLink"
-        cfg[name] = {"link": {"kind": "serial", "port": port, **link}, **LOSSY}
-    return packb(cfg)
+    return {
+        "serve": [{"link": {"kind": "serial", "port": port, **link}, **LOSSY} for port in ports]
+    }
 
 
 @asynccontextmanager
-async def serving(*ports: int, **link: object) -> AsyncIterator[tuple[Emulator, Device]]:
-    """A board that serves these UARTs, and a host on its console port."""
+async def configured(cfg: dict[str, Any]) -> AsyncIterator[tuple[Emulator, Device]]:
+    """A board that has started with this config, and a host on its console port."""
     async with Emulator() as board:
         await board.until(usb=True)
         async with on(board) as dev:
-            await write_files(dev, {**FILES, "moat.cfg": config(*ports, **link)})
+            await write_files(dev, {**FILES, "moat.cfg": packb(cfg)})
             await reset(board, dev)
             yield board, dev
+
+
+def serving(*ports: int, **link: object) -> AbstractAsyncContextManager[tuple[Emulator, Device]]:
+    """A board that serves these UARTs."""
+    return configured(config(*ports, **link))
 
 
 def host(board: Emulator, uart: str = "uart0", faults: Faults | None = None) -> Any:
@@ -80,11 +83,17 @@ async def test_both_ports_serve_at_the_same_time(baudrate: int) -> None:
 
 async def test_two_uarts_and_hosts_that_come_and_go() -> None:
     async with serving(0, 1, baudrate=921600) as (board, dev):
-        for _ in range(2):
+        for _ in range(4):
             async with host(board) as one, host(board, "uart1") as two:
                 assert await one.sys.ping(1) == 1
                 assert await two.sys.ping(2) == 2
                 assert await dev.sys.ping(3) == 3
+
+
+LINK = {
+    "apps": {"other": "moat.micro.app.link:ClientLink"},
+    "other": {"link": {"kind": "serial", "port": 0, "baudrate": 921600}, **LOSSY},
+}
 
 
 class Greeter(BaseCmd):
@@ -94,11 +103,49 @@ class Greeter(BaseCmd):
         return f"hello {name}"
 
 
-async def test_a_host_on_the_console_port_reaches_the_one_on_the_uart() -> None:
-    async with serving(0, baudrate=921600) as (board, dev):
-        msg = build_stack(LOSSY, board.link("uart0"))
-        async with connect(msg, root=Dispatch({"greeter": Greeter()}), timeout=25, docs=False):
-            assert await dev.uart0.greeter.greet("you") == "hello you"
+async def test_a_link_app_on_a_uart_leads_to_who_is_there() -> None:
+    async with configured(LINK) as (board, dev):
+        for n in range(4):  # they come and go
+            msg = build_stack(LOSSY, board.link("uart0"))
+            root = Dispatch({"greeter": Greeter()})
+            async with connect(msg, root=root, timeout=25, docs=False) as other:
+                assert await dev.other.greeter.greet("you") == "hello you"
+                assert await other.sys.ping(n) == n
+        assert (await dev.sys.info())["safe_mode"] is None
+
+
+KEY = "a key of some length"
+
+
+async def test_a_port_with_a_key_takes_only_who_has_it() -> None:
+    cfg = config(0, baudrate=921600)
+    cfg["serve"][0]["key"] = KEY
+    async with configured(cfg) as (board, _):
+        for key in (None, "another key, as long", KEY):
+            with pytest.raises(AuthError) if key != KEY else nullcontext():
+                msg = build_stack(LOSSY, board.link("uart0"))
+                async with connect(msg, timeout=25, docs=False, key=key) as dev:
+                    assert await dev.sys.ping(1) == 1
+
+
+@pytest.mark.parametrize(
+    ("section", "why"),
+    [
+        ({"link": {"kind": "tcp", "host": "x", "port": 1}}, "kind 'serial' is needed"),
+        ({"link": {"kind": "serial"}}, "needs the key 'port'"),
+        ({"link": {"kind": "serial", "port": 0}, "framing": "x"}, "framing: unknown kind 'x'"),
+        (5, "a port is a map"),
+    ],
+)
+async def test_a_port_that_makes_no_sense_is_safe_mode(section: Any, why: str) -> None:
+    async with configured({"serve": [section]}) as (_, dev):
+        assert why in (await dev.sys.info())["safe_mode"]
+
+
+async def test_a_uart_that_cannot_be_opened_keeps_nothing_from_working() -> None:
+    async with serving(0, tx=1, baudrate=921600) as (_, dev):
+        assert await dev.sys.ping(1) == 1
+        assert (await dev.sys.info())["safe_mode"] is None
 
 
 @pytest.mark.parametrize(("baudrate", "flip"), [(115200, 0.001), (921600, 0.002)])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import anyio
@@ -159,7 +160,11 @@ def test_standard_input_and_output_end_it() -> None:
 def test_make_emulate_shows_what_there_is(tmp_path: Path) -> None:
     env = {**os.environ, "MOAT_BUILD": str(tmp_path), "MOAT_RUN": str(tmp_path / "run")}
     argv = [sys.executable, "-m", "tools.emulate", "rp2", "--blank"]
-    with subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+    with (
+        subprocess.Popen(argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.kill)
         assert process.stdout
         text = ""
         while "state: bootloader" not in text:
@@ -186,3 +191,19 @@ def test_a_board_without_such_an_emulator_is_refused() -> None:
         emulate._main(["qemu-arm"])
     with pytest.raises(ToolError, match="usage"):
         emulate._main([])
+
+
+async def test_a_serial_port_has_one_client_at_a_time(board: Emulator) -> None:
+    port = board.info["ports"]["uart0"]
+    first = await anyio.connect_tcp("127.0.0.1", port)
+    async with await anyio.connect_tcp("127.0.0.1", port) as second:
+        with pytest.raises((anyio.EndOfStream, anyio.BrokenResourceError)):
+            await second.receive()
+    await first.aclose()
+    # The next one may come before anybody has noticed that the last one has left.
+    for _ in range(20):
+        stream = await anyio.connect_tcp("127.0.0.1", port)
+        with anyio.move_on_after(0.02) as scope:
+            await stream.receive()  # it would end at once
+        assert scope.cancelled_caught
+        await stream.aclose()

@@ -17,7 +17,6 @@ import os
 import sys
 
 from moat.micro import rt, serve
-from moat.micro.cmd.apps import Tree
 from moat.micro.report import report
 from moat.micro.startup import root, start_all
 
@@ -52,24 +51,40 @@ async def begin(apps, tasks):
         apps: what is to be there beside them.
         tasks: the group of tasks for all that.
     """
-    global _tree, _tasks
+    global _tasks
     _tasks = tasks
     tasks.start_soon(_good)
+    entries, name, watchdog, ports = _config()
+    if watchdog is not None:
+        tasks.start_soon(watchdog)
+    if entries or serve.safe_mode is not None:
+        top = await _start(entries, apps, name)
+    else:
+        top = serve.Root(apps, name)  # what there are no apps for is not loaded
+    if ports:
+        from moat.micro.ports import serve as serve_port
+
+        for port in ports:
+            tasks.start_soon(serve_port, port, top, top.device)
+    _unload()
+    return top
+
+
+async def _start(entries, apps, name):
+    global _tree
+    from moat.micro.cmd.apps import Tree
+
     started = rt.Event()
-    entries, name, watchdog = _entries()
     _tree = Tree(entries, apps, _failed, name)
     if serve.safe_mode is not None:
         _strip()
-    if watchdog is not None:
-        tasks.start_soon(watchdog)
-    tasks.start_soon(_run, _tree, started)
+    _tasks.start_soon(_run, _tree, started)
     await started.wait()
     try:
         async with rt.timeout_ms(_SETTLE_MS):
             await _tree.settled()
     except rt.TimeoutError:
         pass  # they take longer; who calls them is told
-    _unload()
     return _tree
 
 
@@ -96,19 +111,29 @@ def config_file():
     return ConfigFile(root() + "moat.cfg")
 
 
-def _entries():
+def _config():
+    """Return what the config says: apps, the device's name, a task for a watchdog, ports."""
+    nothing = {}, None, None, ()
     if _crashed:
         _safe("the device has started %d times in a row without success%s" % (_STARTS, _bitten()))
-        return {}, None, None
+        return nothing
     from moat.micro.cmd._entries import device_name, parse
 
     try:
         cfg = config_file().load()
         entries = parse(cfg, "", BARE)
-        return entries, device_name(cfg), _watchdog(cfg)
+        return entries, device_name(cfg), _watchdog(cfg), _ports(cfg)
     except Exception as exc:  # whatever it is, the stack has to come up
         _safe("%s: %s" % (type(exc).__name__, exc))
-        return {}, None, None
+        return nothing
+
+
+def _ports(cfg):
+    if "serve" not in cfg or "serve" in (cfg.get("apps") or {}):
+        return ()
+    from moat.micro import ports
+
+    return ports.read(cfg["serve"])
 
 
 def _watchdog(cfg):

@@ -36,15 +36,14 @@ async def serve(apps, main, stack):
         on_session = None
         if stack is None:
             on_session = _guard.session  # only then a hello comes as it is, without a 3
-        root, name = _Root(apps), sys.platform
+        root = Root(apps)
         if has_config():
             from moat.micro import launch
 
             root = await launch.begin(apps, tasks)
-            name = root.device
             if safe_mode is not None:
                 main = None
-        cmd = CmdMsg(msg, root, None, _limits[0], _limits[1], on_session, ("host",), name)
+        cmd = CmdMsg(msg, root, None, _limits[0], _limits[1], on_session, ("host",), root.device)
         link = cmd
         async with cmd:
             if stack is not None:
@@ -75,10 +74,15 @@ def _stack(cfg):
     return stack
 
 
-class _Root(Dispatch):
+class Root(Dispatch):
     """The apps by name; an error while one is loaded says so."""
 
+    def __init__(self, apps, device=None):
+        Dispatch.__init__(self, apps)
+        self.device = device or sys.platform
+
     def child(self, name):
+        """See BaseCmd.child."""
         if name not in self.sub:
             return None
         try:
