@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -11,10 +12,13 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 
+from moat.micro.boards import load
 from moat.micro.cmd.stream import CallStream
-from moat.micro.device import Device
+from moat.micro.device import Device, connect
 from moat.micro.errors import CallUnknownError, LostCallError
+from moat.micro.net.process import ProcessLink
 from moat.micro.net.serial import SerialLink
 from moat.micro.program import run_program
 from moat.micro.testing.emulator import Emulator
@@ -114,6 +118,53 @@ async def test_the_device_knows_why_it_has_started(
             expected = await dev.sys.eval(f"machine.{cause}")
             assert (await dev.sys.info())["reset_cause"] == expected
         assert (await board.statistics())["resets"] == (1 if how == "soft" else 2)
+
+
+async def test_on_standard_input_and_output_the_link_stays_and_files_in_a_flash_file(
+    tmp_path: Path,
+) -> None:
+    target = f"emu:rp2?flash={tmp_path / 'flash'}"
+    async with connect(target, timeout=25) as dev:
+        await write(dev, "/kept", b"kept")
+        before = dev._cmd.core.peer
+        await dev.sys.reset(hard=True)
+        await started(dev, before)
+        assert await dev.sys.ping(bytes(range(256))) == bytes(range(256))
+    async with connect(target, timeout=25) as dev:
+        assert await read(dev, "/kept") == b"kept"
+
+
+async def test_what_is_not_read_from_standard_output_holds_the_board_back(tmp_path: Path) -> None:
+    info = tmp_path / "info"
+    link = ProcessLink([*load("rp2").command(), "--info", str(info)], exit_s=0)
+    async with link:
+        await expect(link, b"\xc1")  # a hello
+        await link.wr(b"\3")
+        await expect(link, b">>> ")
+        await link.wr(b"while True: print('x' * 70)\r\r")
+        port = json.loads(info.read_text())["ports"]["control"]
+        async with await anyio.connect_tcp("127.0.0.1", port) as control:
+            counts = list[int]()
+            while len(counts) < 3 or counts[-1] != counts[-3]:
+                await control.send(b'{"do": "statistics"}\n')
+                line = await BufferedByteReceiveStream(control).receive_until(b"\n", 1 << 16)
+                counts += [json.loads(line)["result"]["usb"]["from_board"]]
+                await anyio.sleep(0.3)
+        # A pipe, and what each side reads ahead.
+        assert 65536 < counts[-1] < 300_000
+
+
+async def test_pins_and_adc(board: Emulator) -> None:
+    async with on(board) as dev:
+        await dev.sys.exec("from machine import ADC, Pin\npin = Pin(5, Pin.IN)\nadc = ADC(26)")
+        for level in (1, 0, 1):
+            await board.gpio_set(5, level)
+            assert await dev.sys.eval("pin()") == level
+        await dev.sys.exec("out = Pin(6, Pin.OUT, value=1)")
+        assert (await board.gpio_get(6))["level"] == 1
+        for value in (0, 1000, 4095):
+            await board.adc_set(0, value)
+            assert await dev.sys.eval("adc.read_u16() >> 4") == value
 
 
 # ---- resets in the middle of something

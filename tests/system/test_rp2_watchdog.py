@@ -18,7 +18,7 @@ from moat.micro.program import run_program
 from moat.micro.testing.emulator import Emulator
 from tests.system.desk import expect, on, reset, started, until, write_files
 
-MS = 1000
+MS = 600
 BLOCKS = "import time\nasync def main():\n    while True:\n        pass\n"
 
 
