@@ -25,6 +25,7 @@ from moat.micro.errors import LinkLost
 from moat.micro.flash import by_mpremote, stock
 from moat.micro.flash._stock import State
 from moat.micro.flash.by_mpremote import Repl, ReplError, open_repl, restart
+from moat.micro.program import run_program
 from tools.build import build
 
 pytestmark = pytest.mark.slow  # each copies 140 KB to the board
@@ -165,6 +166,33 @@ def test_with_the_stack_for_a_line_that_loses_bytes(board: Board) -> None:
     status, text = board.command("--stack", json.dumps(LOSSY), "install")
     assert status == 0, text
     rt.run(partial(session, board.port, [], LOSSY))
+
+
+TIMER = """
+import sys
+class machine:
+    class Timer:
+        def __init__(self, *args, **kw):
+            if len(args) != {args}:
+                raise {error}
+            print(args, kw["period"])
+sys.modules["machine"] = machine
+from moat.micro.guard import _start_timer
+_start_timer(print)
+"""
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "said"), [(0, "OSError", "() 1000"), (1, "ValueError", "(0,) 1000")]
+)
+async def test_the_guard_takes_the_timer_that_the_board_has(
+    args: int, error: str, said: str
+) -> None:
+    """On an ESP32 a timer has a number; this is the unix image."""
+    text = list[str]()
+    async with connect("emu:unix", console=text.append) as dev:
+        await run_program(dev, TIMER.format(args=args, error=error))
+    assert said in "".join(text)
 
 
 def test_our_own_image_needs_no_package() -> None:

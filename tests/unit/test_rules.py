@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PORTABLE, DEVICE, HOST = "firmware/portable/", "firmware/device/", "host/"
 SIM = "firmware/sim/"
-PACKAGES = (PORTABLE, SIM, DEVICE, HOST)
+STOCK = "firmware/stock/"
+PACKAGES = (PORTABLE, SIM, DEVICE, HOST, STOCK)
 
 # What a protocol core may import, beside other cores.
 CORE_IMPORTS = {
@@ -116,7 +117,7 @@ def portable_is_portable(tree: Tree) -> Iterator[str]:
 
 def device_lacks(tree: Tree) -> Iterator[str]:
     """What MicroPython does not have is imported for the type checker only."""
-    for path, module in modules(tree, PORTABLE, SIM, DEVICE):
+    for path, module in modules(tree, PORTABLE, SIM, DEVICE, STOCK):
         for line, name in imports(module, typing=False):
             if within(name, NOT_ON_DEVICE):
                 yield f"{path}:{line}: MicroPython has no {name}; move it below `if _TYPING:`"

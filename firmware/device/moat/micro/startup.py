@@ -20,11 +20,7 @@ from moat.micro.const import const
 # allocated then and stays, high up, cuts the free memory in two.
 _GARBAGE = const(49152)
 
-# Of the user's files, with a slash at its end; and his module. See moat.micro.stock.
-folder = "" if sys.platform in ("linux", "darwin") else "/"
-program = "main"
-
-_started = False  # it has started the stack
+_started = False  # main.py has started the stack
 
 
 def start(apps=None, main=None, stack=None):
@@ -65,7 +61,7 @@ def boot():
 
 def start_all(main=True):
     """Run the user's main.py, unless `main` is false, and the stack."""
-    main = _user_main() if main else None
+    main = user_main() if main else None
     if not _started:
         start(main=main)
 
@@ -77,7 +73,7 @@ def has_config():
 
 def root():
     """Return the folder of the user's files, with a slash at its end."""
-    return folder
+    return "" if sys.platform in ("linux", "darwin") else "/"
 
 
 def _listdir(path):
@@ -102,15 +98,15 @@ def _apps(more):
     return apps
 
 
-def _user_main():
+def user_main(name="main"):
     """Run the user's main.py; returns its ``async def main`` if it has one."""
-    if not {program + ".py", program + ".mpy"} & set(_listdir(root() or ".")):
+    if not {name + ".py", name + ".mpy"} & set(_listdir(root() or ".")):
         return None
     try:
-        main = __import__(program)
+        main = __import__(name)
     except Exception as exc:  # the user's: it shall not keep the stack from starting
         from moat.micro.log import failed
 
-        failed(program + ".py", exc)
+        failed(name + ".py", exc)
         return None
     return getattr(main, "main", None)

@@ -11,6 +11,8 @@ from moat.micro import startup
 
 def boot():
     """Run the user's program, and the stack."""
-    startup.program = "user_main"
-    startup.folder = os.getcwd().rstrip("/") + "/"
+    folder = os.getcwd().rstrip("/") + "/"
+    run = startup.user_main
+    startup.root = lambda: folder
+    startup.user_main = lambda: run("user_main")
     startup.boot()
