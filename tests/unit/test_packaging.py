@@ -179,6 +179,7 @@ def test_what_the_wheel_imports_it_depends_on() -> None:
     flash = set((HOST / "moat/micro/flash").glob("*.py"))
     assert {"anyio", "msgpack"} <= third_party(files - for_tests - flash - {sync}) <= required()
     assert third_party(for_tests) <= required("testing")
+    assert third_party(flash) <= required() | required("flash")
     assert third_party({sync}) <= required("sync")
     assert third_party(flash) <= required("flash")
 

@@ -8,6 +8,7 @@ import pytest
 from mpremote.romfs import make_romfs
 
 from moat.micro.boards import load
+from moat.micro.flash import by_mpremote
 from moat.micro.flash._stock import (
     HEAP_NEED,
     MAIN,
@@ -18,7 +19,7 @@ from moat.micro.flash._stock import (
     romfs,
 )
 from moat.micro.flash.by_mpremote import ReplError, place
-from moat.micro.flash.stock import image_hash, read_package
+from moat.micro.flash.stock import image_hash, read_package, uninstall
 from tools.build import build
 
 PACKAGE = {"moat/micro/rt.mpy": b"x" * 5000, "_moat_image.mpy": b"y", "msgpack.mpy": b"z" * 10}
@@ -126,6 +127,12 @@ def test_ports_as_pyserial_calls_them(port: str, url: str) -> None:
 def test_a_target_that_is_no_port() -> None:
     with pytest.raises(ReplError, match="use the path of a serial port"):
         place("emu:rp2")
+
+
+def test_without_mpremote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_mpremote.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ReplError, match="mpremote is missing; type: pip install"):
+        uninstall("/dev/null", say=print)
 
 
 def test_the_package_is_bytecode_of_all_modules_and_does_not_change() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 import time
@@ -86,6 +87,8 @@ def open_repl(port: str) -> Generator[Repl]:
     Raises:
         ReplError: why there is none, or what has failed inside.
     """
+    if importlib.util.find_spec("mpremote") is None:
+        raise ReplError("mpremote is missing; type: pip install 'moat-satellite[flash]'")
     from mpremote.transport import (  # pyright: ignore[reportMissingTypeStubs]
         TransportError,
         TransportExecError,
