@@ -48,7 +48,7 @@ flash: venv build ## write the image to a board that is plugged in; PORT=… SER
 	    $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(if $(filter-out 0,$(ERASE)),--erase) $(if $(BAUD),--baud $(BAUD))
 
 install: venv build ## BOARD=stock: our package onto MicroPython at PORT=…; FORCE=1 WAY=romfs|files
-	@[ "$(BOARD)" = stock ] || { echo "error: type: make BOARD=stock install PORT=…" >&2; exit 1; }
+	@[ "$(BOARD)" = stock -a -n "$(PORT)$$MOAT_DEVICE" ] || { echo "error: type: make BOARD=stock install PORT=…" >&2; exit 1; }
 	@$(VENV)/moat-sat $(if $(PORT),-d "$(PORT)") install $(if $(WAY),--way $(WAY)) $(if $(filter-out 0,$(FORCE)),--force)
 
 uninstall: venv ## BOARD=stock: remove it again

@@ -227,8 +227,10 @@ def test_a_ctrl_c_gives_the_repl_even_if_the_loop_is_blocked(board: Board) -> No
 
 def test_installing_again_and_removing_it_leaves_no_trace(board: Board) -> None:
     before = board.state()
+    board.install()
     board.install("--way", "files")
-    assert board.state().has_files
+    after = board.state()
+    assert (after.has_files, after.rom_files) == (True, ())
     board.install()
     after = board.state()
     assert (after.has_files, after.rom_is_ours) == (False, True)

@@ -188,6 +188,8 @@ def install(
             _write_rom(repl, romfs(package), progress)
             _remove_files(repl, state)
         else:
+            if state.rom_is_ours:  # else it would be found first
+                _write_rom(repl, _EMPTY_ROM, None)
             _write_files(repl, state, package, progress)
         if state.main and not state.main.startswith(OURS):
             repl.exec(f"os.rename('main.py', {USER_MAIN!r})")
