@@ -19,10 +19,10 @@ options.defaults(config=True, hardware=True, links=True, lossy=True, opt=1)
 
 # Part -> what belongs to it, below moat/micro; the first that fits counts.
 _PARTS = {
-    "hardware": r"hw|watchdog|app/(_attempts|_edges|_settings|adc|ethernet|i2c|neopixel|network|"
+    "hardware": r"hw|app/(_attempts|_edges|_settings|adc|ethernet|i2c|neopixel|network|"
     r"pin|pwm|spi|wlan)",
-    "config": r"launch|report|app/cfg|cmd/(_config|_entries|apps|cfg|config|keeper)|"
-    r"proto/_reconnect",
+    "config": r"launch|ports|report|watchdog|app/cfg|proto/_reconnect|"
+    r"cmd/(_config|_entries|apps|cfg|config|keeper)",
     "links": r"app/(link|peer|port|server)|cmd/(_auth|auth|relay|rights)|net/.*|"
     r"proto/(_log|log|reconnect|sink|stream)",
     "lossy": r"proto/(_crc16.*|_handshake|_past|_patience|_reliable|_serialpacker.*|"
