@@ -18,7 +18,7 @@ from moat.micro.const import const
 
 # Bytes that are allocated between two collections: else garbage fills all of the heap, and what is
 # allocated then and stays, high up, cuts the free memory in two.
-_GARBAGE = const(49152)
+_GARBAGE = const(65536)
 
 _started = False  # main.py has started the stack
 
