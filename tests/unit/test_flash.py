@@ -17,7 +17,7 @@ from moat.micro.boards import load
 from moat.micro.discovery import Found
 from moat.micro.drives import Drive
 from moat.micro.flash import enter, write
-from moat.micro.flash._machine import FlashError, Job, WrongBoardError
+from moat.micro.flash._steps import FlashError, Job, WrongBoardError
 from moat.micro.flash.repl import ReplError, raw_repl
 from moat.micro.flash.run import Show, flash, read_image
 from moat.micro.testing.memory import buf_pair

@@ -18,7 +18,7 @@ from moat.micro.boards import Board, BoardError, load
 from moat.micro.cli._session import fail
 from moat.micro.discovery import SeveralBoardsError
 from moat.micro.errors import MoatError
-from moat.micro.flash._machine import Job, Limits
+from moat.micro.flash._steps import Job, Limits
 from moat.micro.flash.run import Show, flash, read_image
 
 

@@ -18,7 +18,7 @@ from moat.micro.boards import Board
 from moat.micro.device import connect
 from moat.micro.discovery import Found
 from moat.micro.errors import MoatError
-from moat.micro.flash._machine import FlashError, WrongBoardError
+from moat.micro.flash._steps import FlashError, WrongBoardError
 from moat.micro.flash.repl import raw_repl
 from moat.micro.target import link_to
 

@@ -22,7 +22,7 @@ from moat.micro.boards import CHIPS, Board
 from moat.micro.device import connect
 from moat.micro.discovery import Found, check_access, choose, find
 from moat.micro.errors import MoatError
-from moat.micro.flash._machine import FlashError
+from moat.micro.flash._steps import FlashError
 from moat.micro.flash.run import Image, Show, image_hash
 
 __all__ = ("EspJob", "flash_esp", "read_esp_image")

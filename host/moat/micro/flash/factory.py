@@ -12,7 +12,7 @@ from moat.micro.boards import Board
 from moat.micro.device import connect
 from moat.micro.discovery import Found, check_access, choose, find
 from moat.micro.errors import MoatError
-from moat.micro.flash._machine import FlashError
+from moat.micro.flash._steps import FlashError
 from moat.micro.flash.repl import raw_repl
 from moat.micro.target import link_to
 

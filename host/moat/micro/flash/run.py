@@ -17,7 +17,8 @@ from moat.micro.device import connect
 from moat.micro.discovery import Found, find
 from moat.micro.errors import MoatError
 from moat.micro.flash import enter, write
-from moat.micro.flash._machine import (
+from moat.micro.flash._machine import Machine
+from moat.micro.flash._steps import (
     Action,
     Answered,
     Ask,
@@ -30,7 +31,6 @@ from moat.micro.flash._machine import (
     FlashError,
     Job,
     Look,
-    Machine,
     Mount,
     Mounted,
     Seen,

@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from moat.micro.boards import Board
 from moat.micro.drives import Drive
-from moat.micro.flash._machine import WrongBoardError
+from moat.micro.flash._steps import WrongBoardError
 
 __all__ = ("copy", "load", "mount", "sees_board")
 
