@@ -27,13 +27,9 @@ _FORMS = (
 def link_to(target: str, *, cwd: str | None = None) -> BaseBuf:
     """Return the byte stream that `target` names; nothing is opened yet.
 
-    <<<<<<< HEAD
     ``emu:BOARD``        the image of this board, in its emulator. ``?flash=FILE`` behind it: what
                          its flash is kept in, where it has one; else all is gone in the end
-    =======
-    ``emu:BOARD``        the image of this board, in its emulator
     ``board:BOARD``      the board of this kind that is plugged in, or whose emulator runs
-    >>>>>>> d580579 (discovery: Boards that are plugged in, and emulators that run.)
     ``process:COMMAND``  a program that speaks on stdin and stdout, quoted as in a shell
     ``serial:PORT``      a serial port: its path (a bare path will do), or the USB serial number
                          of the device. ``?NAME=VALUE&…`` behind it: baud (a number); rtscts,
