@@ -14,7 +14,10 @@ export MPY MPY_DIR MPY_GIT MOAT_BUILD ONLY
 
 VENV := build/venv/bin
 # What there has to be, beside the image, to run it.
-EMULATOR := $(shell sed -n 's/^make = "\(.*\)"/\1/p' $(firstword $(wildcard $(addsuffix /$(BOARD)/board.toml,$(PLACES)))) /dev/null)
+TOML := $(firstword $(wildcard $(addsuffix /$(BOARD)/board.toml,$(PLACES))) /dev/null)
+EMULATOR := $(shell sed -n 's/^make = "\(.*\)"/\1/p' $(TOML))
+# How it is flashed, if it is.
+FLASHED := $(shell sed -n '/^flash = "run"/!s/^flash = "\(.*\)"/\1/p' $(TOML))
 WHICH = $(if $(PORT),--port "$(PORT)") $(if $(SERIAL),--serial "$(SERIAL)")
 TOOL := $(PYTHON) -m tools
 STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
@@ -60,8 +63,8 @@ factory: venv ## erase files and config on a board that is plugged in; PORT=… 
 run: build $(EMULATOR) ## start the image of BOARD on this terminal; Ctrl-] leaves
 	@$(TOOL).terminal run $(BOARD)
 
-shell: build $(EMULATOR) ## MicroPython's normal REPL on the image of BOARD; Ctrl-] leaves
-	@$(TOOL).terminal shell $(BOARD)
+shell: venv $(if $(FLASHED),,build) ## MicroPython's REPL on BOARD, where it runs or is plugged in; Ctrl-] leaves
+	@$(VENV)/python -m tools.terminal shell $(BOARD) $(WHICH)
 
 emulate: venv build $(EMULATOR) ## start the emulated BOARD with its ports, for other programs; ARGS=--blank
 	@$(VENV)/python -m tools.emulate $(BOARD) $(ARGS)

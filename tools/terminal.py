@@ -1,14 +1,17 @@
 """Start an image on this terminal.
 
-    python3 -m tools.terminal run|shell BOARD
+    python3 -m tools.terminal run BOARD
+    python3 -m tools.terminal shell BOARD [--port PORT] [--serial SERIAL]
 
-`run` starts it as a board starts, with the stack; `shell` goes to MicroPython's normal REPL.
+`run` starts it as a board starts, with the stack; `shell` goes to MicroPython's normal REPL. Of a
+kind of board that is flashed, that is a board which is plugged in, or whose emulator runs.
 Every key goes to the image, Ctrl-C as well; Ctrl-] leaves. Without a terminal, `run` is just
 the image, and `shell` ends when its input has been carried out.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import itertools
@@ -21,9 +24,11 @@ import termios
 import time
 import tty
 from collections.abc import Generator
+from typing import NoReturn
 
+from moat.micro import discovery
 from moat.micro.boards import Board, load
-from tools.common import ToolError, main
+from tools.common import ToolError, main, say
 
 __all__ = ("Console", "shell")
 
@@ -204,15 +209,40 @@ def _feed(console: Console) -> None:
     console.until(_PROMPT, show=True)
 
 
+def _plugged_in(board: Board, port: str, serial: str) -> NoReturn:
+    """Become a terminal at the port of a board.
+
+    Raises:
+        ToolError: there is none, or several, or it may not be opened.
+    """
+    try:
+        found = discovery.choose(board, discovery.find(board, port), port=port, serial=serial)
+        discovery.check_access(found)
+    except discovery.DiscoveryError as exc:
+        raise ToolError(str(exc)) from None
+    if found.drive:
+        raise ToolError(f"{found.place}: the board is in its boot loader")
+    say(f"{found.place}: Ctrl-C gives the REPL, Ctrl-] leaves")
+    url = found.port.replace("tcp:", "socket://")
+    command = [sys.executable, "-m", "serial.tools.miniterm", "--raw", "--quiet"]
+    os.execv(sys.executable, [*command, "--exit-char", str(_LEAVE[0]), url, "115200"])
+
+
 def _main(args: list[str]) -> None:
-    if len(args) != 2 or args[0] not in ("run", "shell"):
-        raise ToolError("usage: python3 -m tools.terminal run|shell BOARD")
-    board = load(args[1])
+    parser = argparse.ArgumentParser(prog="python3 -m tools.terminal")
+    parser.add_argument("goal", choices=("run", "shell"))
+    parser.add_argument("board")
+    parser.add_argument("--port", default="")
+    parser.add_argument("--serial", default="")
+    asked = parser.parse_args(args)
+    board = load(asked.board)
+    if asked.goal == "shell" and board.flash != "run":
+        _plugged_in(board, asked.port, asked.serial)
     on_terminal = sys.stdin.isatty()
-    if args[0] == "run" and not on_terminal:
+    if asked.goal == "run" and not on_terminal:
         command = board.command()
         os.execvp(command[0], command)
-    if args[0] == "run":
+    if asked.goal == "run":
         with contextlib.closing(Console(board, board.command())) as console, _raw_stdin():
             _bridge(console)
         return

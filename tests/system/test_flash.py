@@ -19,7 +19,7 @@ from moat.micro.device import Device, P, connect
 from moat.micro.errors import LinkLost
 from moat.micro.flash.repl import raw_repl
 from moat.micro.testing.emulator import Emulator
-from tools import build, emulator
+from tools import build, emulator, terminal
 
 RP2 = load("rp2")
 ROOT = Path(__file__).parents[2]
@@ -244,6 +244,23 @@ async def test_no_board_names_the_emulator(desk):
 async def test_connect_finds_the_emulated_board(desk, running, image):
     async with connect("board:rp2", docs=False) as dev:
         assert (await dev.sys.info())["image"] == image
+
+
+async def test_shell_is_the_repl_of_the_board(desk, running, monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+    def shell() -> int:
+        console = terminal.Console(RP2, ["make", "BOARD=rp2", "shell"])
+        try:
+            console.until(b"Ctrl-] leaves", timeout_s=LIMIT_S)
+            console.prompt()
+            assert console.command("20 + 3") == "23"
+            console.write(b"\x1d")
+            return console.process.wait(timeout=LIMIT_S)
+        finally:
+            console.close()
+
+    assert await anyio.to_thread.run_sync(shell) == 0
 
 
 async def test_factory_asks_first(desk, running):

@@ -248,6 +248,14 @@ def files_say_what_they_are(tree: Tree) -> Iterator[str]:
             yield f"{path}: no SPDX-License-Identifier"
 
 
+def merges_are_finished(tree: Tree) -> Iterator[str]:
+    """No mark of a conflict is left."""
+    for path, text in tree.items():
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.strip().startswith(("<" * 7 + " ", ">" * 7 + " ")):
+                yield f"{path}:{number}: {line.strip()}"
+
+
 CORE = PORTABLE + "moat/micro/proto/_x.py"
 LAYER = PORTABLE + "moat/micro/proto/x.py"
 ON_DEVICE = DEVICE + "moat/micro/x.py"
@@ -299,6 +307,7 @@ BROKEN: dict[Rule, list[Tree]] = {
         {LAYER: "class A:\n    def __init__(self, a): pass"},
         {LAYER: "async def f(*a) -> None: pass"},
     ],
+    merges_are_finished: [{"x.md": "a\n" + "<" * 7 + " HEAD\n"}, {"x.py": " " + ">" * 7 + " b\n"}],
     files_say_what_they_are: [{"x.py": "import os"}, {"x.c": "int a;"}],
 }
 
