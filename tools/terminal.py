@@ -34,6 +34,7 @@ __all__ = ("Console", "shell")
 
 _LEAVE = b"\x1d"  # Ctrl-]
 _PROMPT = b">>> "
+_NEXT = b"\n>>> "
 _BANNER = b"MicroPython v"
 _PASTE = b"=== "
 _START_S = 20.0
@@ -103,7 +104,7 @@ class Console:
             seen = b""
             while data := self.read(_AGAIN_S):
                 seen += data
-                if seen.endswith(f"\r\n{number}\r\n".encode() + _PROMPT):
+                if seen.replace(b"\r", b"").endswith(f"\n{number}".encode() + _NEXT):
                     return
 
     def until(self, mark: bytes, *, show: bool = False, timeout_s: float | None = None) -> bytes:
