@@ -26,7 +26,6 @@ import tty
 from collections.abc import Generator
 from typing import NoReturn
 
-from moat.micro import discovery
 from moat.micro.boards import Board, load
 from tools.common import ToolError, main, say
 
@@ -216,6 +215,8 @@ def _plugged_in(board: Board, port: str, serial: str) -> NoReturn:
     Raises:
         ToolError: there is none, or several, or it may not be opened.
     """
+    from moat.micro import discovery  # it needs the virtual environment, `run` does not
+
     try:
         found = discovery.choose(board, discovery.find(board, port), port=port, serial=serial)
         discovery.check_access(found)
