@@ -15,7 +15,7 @@ import pytest
 from msgpack import packb
 
 from moat.micro.device import Device, connect
-from moat.micro.errors import CallNotRunError
+from moat.micro.errors import CallNotRunError, NotReadyError
 from moat.micro.net.serial import SerialLink
 from tests.system.support import link_in
 
@@ -153,5 +153,5 @@ async def test_the_reason_is_told(tmp_path: Path, port: str | int, baudrate: int
         while "error" not in (status := await dev.far.rdy_()):
             pass
         assert why in status["error"]
-        with pytest.raises(CallNotRunError, match=why):
+        with pytest.raises((CallNotRunError, NotReadyError), match=why):
             await dev.far.sys.ping()

@@ -110,7 +110,7 @@ def _start_timer(callback):
     except ImportError:
         try:
             from machine import Timer
-        except ImportError:
+        except (AttributeError, ImportError):
             return None
         try:
             return Timer(period=_PERIOD_MS, callback=callback)
