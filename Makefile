@@ -18,7 +18,10 @@ TOML := $(firstword $(wildcard $(addsuffix /$(BOARD)/board.toml,$(PLACES))) /dev
 EMULATOR := $(shell sed -n 's/^make = "\(.*\)"/\1/p' $(TOML))
 # How it is flashed, if it is.
 FLASHED := $(shell sed -n '/^flash = "run"/!s/^flash = "\(.*\)"/\1/p' $(TOML))
-WHICH = $(if $(PORT),--port "$(PORT)") $(if $(SERIAL),--serial "$(SERIAL)")
+# What is only meant where it is typed behind make: PORT may be something else in an environment.
+given = $(if $(filter command line,$(origin $1)),$($1))
+yes = $(filter-out 0,$(call given,$1))
+WHICH = $(if $(call given,PORT),--port "$(PORT)") $(if $(call given,SERIAL),--serial "$(SERIAL)")
 TOOL := $(PYTHON) -m tools
 STUBS = $$($(VENV)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
@@ -47,18 +50,18 @@ images: ## the images of all boards that can be built here
 	@$(TOOL).build --all
 
 flash: venv build ## write the image to a board that is plugged in; PORT=… SERIAL=… IMAGE=… DRY_RUN=1 ERASE=1
-	@$(VENV)/moat-sat flash $(BOARD) $(WHICH) $(if $(IMAGE),--image "$(IMAGE)") \
-	    $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(if $(filter-out 0,$(ERASE)),--erase) $(if $(BAUD),--baud $(BAUD))
+	@$(VENV)/moat-sat flash $(BOARD) $(WHICH) $(if $(call given,IMAGE),--image "$(IMAGE)") \
+	    $(if $(call yes,DRY_RUN),--dry-run) $(if $(call yes,ERASE),--erase) $(if $(call given,BAUD),--baud $(BAUD))
 
 install: venv build ## BOARD=stock: our package onto MicroPython at PORT=…; FORCE=1 WAY=romfs|files
-	@[ "$(BOARD)" = stock -a -n "$(PORT)$$MOAT_DEVICE" ] || { echo "error: type: make BOARD=stock install PORT=…" >&2; exit 1; }
-	@$(VENV)/moat-sat $(if $(PORT),-d "$(PORT)") install $(if $(WAY),--way $(WAY)) $(if $(filter-out 0,$(FORCE)),--force)
+	@[ "$(BOARD)" = stock -a -n "$(call given,PORT)$$MOAT_DEVICE" ] || { echo "error: type: make BOARD=stock install PORT=…" >&2; exit 1; }
+	@$(VENV)/moat-sat $(if $(call given,PORT),-d "$(PORT)") install $(if $(call given,WAY),--way $(WAY)) $(if $(call yes,FORCE),--force)
 
 uninstall: venv ## BOARD=stock: remove it again
-	@$(VENV)/moat-sat $(if $(PORT),-d "$(PORT)") uninstall
+	@$(VENV)/moat-sat $(if $(call given,PORT),-d "$(PORT)") uninstall
 
 factory: venv ## erase files and config on a board that is plugged in; PORT=… SERIAL=… YES=1
-	@$(VENV)/moat-sat factory $(BOARD) $(WHICH) $(if $(filter-out 0,$(YES)),--yes)
+	@$(VENV)/moat-sat factory $(BOARD) $(WHICH) $(if $(call yes,YES),--yes)
 
 run: build $(EMULATOR) ## start the image of BOARD on this terminal; Ctrl-] leaves
 	@$(TOOL).terminal run $(BOARD)
@@ -99,7 +102,7 @@ size: build $(EMULATOR) ## text, data, bss, frozen bytes and free heap of BOARD
 	@$(TOOL).size $(BOARD)
 
 check-size: venv emulator ## fail if an image has grown more than 2 %; UPDATE="why" for new figures
-	@$(VENV)/python -m tools.check_size $(if $(filter command line,$(origin UPDATE)),--update "$(UPDATE)") \
+	@$(VENV)/python -m tools.check_size $(if $(filter command line,$(origin UPDATE)),--update "$$UPDATE") \
 	    $(if $(filter command line,$(origin BOARD)),$(BOARD))
 
 clean: ## remove what was built; downloads and the virtual environment stay

@@ -201,6 +201,7 @@ class _State:
         sources = sorted(
             path for path in (ROOT / "firmware").rglob("*") if path.suffix in (".py", ".c", ".h")
         )
+        sources += sorted(p for p in board.folder.rglob("*.py") if p.parent != board.folder)
         facts = [p for p in sorted(board.folder.iterdir()) if p.is_file() and p not in manifests]
         native = ROOT / "firmware" / "native"
         for pattern in ("micropython.mk", "micropython.cmake", "mpconfig_rp2.h"):

@@ -24,6 +24,9 @@ export class Drive {
     this.folder = folder;
     this.sizes = new Map();
     this.timer = null;
+    if (fs.existsSync(folder) && fs.readdirSync(folder).length && !fs.existsSync(path.join(folder, INFO))) {
+      throw new Error(`${folder} is not empty, and no drive of a boot loader`);
+    }
     board.on('state', (state) => this.#update(state));
     this.#update(board.state);
   }

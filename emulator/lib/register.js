@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The running emulators, as files: who looks for boards finds them there.
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 
-/** The folder of what runs: MOAT_RUN, else moat-micro in XDG_RUNTIME_DIR or /tmp. */
-export const runFolder = (env = process.env) =>
-  env.MOAT_RUN || path.join(env.XDG_RUNTIME_DIR || '/tmp', 'moat-micro');
+/** The folder of what runs, as in discovery.py: MOAT_RUN, or one of the user's session. */
+export function runFolder(env = process.env) {
+  if (env.MOAT_RUN) {
+    return env.MOAT_RUN;
+  }
+  const base = env.XDG_RUNTIME_DIR;
+  return base ? path.join(base, 'moat-micro') : path.join(os.tmpdir(), `moat-micro-${process.getuid?.() ?? 'user'}`);
+}
 
 /** Write `info` as the file of this process; returns a function that removes it. */
 export function register(info, env = process.env) {

@@ -121,7 +121,10 @@ def test_where_the_bounces_end_is_told_when_it_is_quiet():
     assert reader.due(106) == 4
     assert reader.take(109) is None
     assert reader.take(110) == (0, 105, 0)
-    assert reader.due(110) is None
+    # Then it forgets the time of that edge: later on it would seem to be to come.
+    assert reader.due(110) == 5
+    assert reader.take(115) is None
+    assert reader.due(115) is None
 
 
 def test_where_the_bounces_end_is_told_before_the_next_edge():

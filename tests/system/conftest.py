@@ -6,6 +6,7 @@ import ctypes
 import inspect
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial, wraps
@@ -21,6 +22,7 @@ from tests.system.support import probe, started
 Start = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Device]]
 
 _LIMIT_S = 30
+_TRIES = 50
 _LIMIT_OF_RP2_S = 120  # its processor is emulated instruction by instruction
 
 # On the emulated rp2 a test takes seconds. These, the longest and those that differ from others in
@@ -111,5 +113,9 @@ def nothing_left(adopt: None) -> Iterator[None]:
     """No test leaves a process behind."""
     before = children()
     yield
-    left = {pid: command for pid, command in children().items() if pid not in before}
+    for _ in range(_TRIES):  # what ends with its parent takes a moment
+        left = {pid: command for pid, command in children().items() if pid not in before}
+        if not left:
+            break
+        time.sleep(0.1)
     assert not left

@@ -23,7 +23,8 @@ from moat.micro.errors import MoatError
 
 __all__ = (
     "DiscoveryError", "Found", "NoBoardError", "SeveralBoardsError", "check_access", "choose",
-    "find", "from_drives", "from_emulators", "from_ports", "registered", "run_dir",
+    "find", "from_drives", "from_emulators", "from_ports", "only_emulators", "registered",
+    "run_dir",
 )  # fmt: skip
 
 
@@ -91,7 +92,9 @@ def find(board: Board, port: str = "") -> list[Found]:
     from serial.tools.list_ports import comports
 
     ports = cast("Iterable[Port]", comports())
-    found = from_ports(board, ports) + from_drives(board, drives.mounted())
+    found: list[Found] = []
+    if not only_emulators():
+        found = from_ports(board, ports) + from_drives(board, drives.mounted())
     found += from_emulators(board, registered(run_dir()))
     is_new = port and not any(_fits(one, port, "") for one in found)
     if is_new and (":" in port or Path(port).exists()) and not Path(port).is_dir():
@@ -138,13 +141,23 @@ def from_emulators(board: Board, entries: Iterable[Mapping[str, Any]]) -> list[F
     return found
 
 
+def only_emulators() -> bool:
+    """Whether MOAT_NO_USB says that boards on USB are to be left alone, as tests do."""
+    return bool(os.environ.get("MOAT_NO_USB"))
+
+
 def run_dir() -> Path:
     """Where the emulators' files are: MOAT_RUN, or a folder of the user's session."""
     env = os.environ.get("MOAT_RUN")
     if env:
         return Path(env)
-    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    return Path(base, "moat-micro")
+    if base := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(base, "moat-micro")
+    return Path(tempfile.gettempdir(), f"moat-micro-{_user()}")
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else "user"
 
 
 def registered(folder: Path) -> list[dict[str, Any]]:

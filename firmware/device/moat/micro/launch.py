@@ -122,7 +122,8 @@ def _config():
     try:
         cfg = config_file().load()
         entries = parse(cfg, "", BARE)
-        return entries, device_name(cfg), _watchdog(cfg), _ports(cfg)
+        name, ports = device_name(cfg), _ports(cfg)
+        return entries, name, _watchdog(cfg), ports  # the watchdog last: who else would feed it
     except Exception as exc:  # whatever it is, the stack has to come up
         _safe("%s: %s" % (type(exc).__name__, exc))
         return nothing
@@ -148,7 +149,7 @@ def _watchdog(cfg):
 def _bitten():
     try:
         from machine import WDT_RESET, reset_cause
-    except ImportError:  # no board, or one that does not tell
+    except (AttributeError, ImportError):  # no board, or one that does not tell
         return ""
     return ", at last it was reset by a watchdog" if reset_cause() == WDT_RESET else ""
 

@@ -7,6 +7,9 @@
 #include "boot_bare.h"
 #include "port_bare.h"
 #include "shared/runtime/pyexec.h"
+#ifndef NO_QSTR // the scan for names has no include path for it
+#include "hardware/watchdog.h"
+#endif
 
 int __real_pyexec_file_if_exists(const char *name);
 void __real_mp_init(void);
@@ -20,6 +23,7 @@ int __wrap_pyexec_file_if_exists(const char *name) {
 }
 
 void __wrap_mp_init(void) {
+    watchdog_disable(); // a soft reset ends whatever has fed it
     port_bare_reset();
     __real_mp_init();
 }

@@ -89,6 +89,7 @@ size_t hw_rx(uint8_t *buf, size_t len) {
 
 size_t hw_rx_peek(uint8_t *buf, size_t len, size_t skip) {
     const ringbuf_t *r = &stdin_ringbuf;
+    resume(); // once Ctrl-C interrupts, what is held back may have one
     size_t n = 0, there = ringbuf_avail(&stdin_ringbuf);
     for (; n < len && skip + n < there; n++) {
         buf[n] = r->buf[(r->iget + skip + n) % r->size];

@@ -98,6 +98,7 @@ class Machine:
         self._told = one
         self._others = frozenset(other.place for other in event.found) - {one.place}
         self._only_one = not event.by_picotool
+        self._mounted = event.unmounted is not None  # that is the drive of another board
         return self._tell(now)
 
     def _hold(self, now: float, text: str) -> Action:
@@ -150,6 +151,8 @@ class Machine:
         known = self._drive or self._told
         if known and known.is_emulated != one.is_emulated:
             return False
+        if known and one.is_emulated:
+            return one.port == known.port  # many have the same serial number
         if one.serial and self._serial:
             return one.serial == self._serial
         return one.place not in self._others

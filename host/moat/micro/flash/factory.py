@@ -69,12 +69,12 @@ async def reset_files(board: Board, one: Found, say: Callable[[str], object]) ->
     by_stack = True
     try:
         await _by_stack(one, _ERASE[board.port])
-    except (MoatError, TimeoutError) as exc:
+    except (MoatError, OSError, TimeoutError) as exc:
         say(f"{one.port}: not by the stack ({exc or 'no answer'}), by the REPL")
         by_stack = False
         try:
             await _by_repl(one, _ERASE[board.port])
-        except MoatError as error:
+        except (MoatError, OSError) as error:
             raise FlashError(f"{one.port}: nothing was erased: {error}") from None
     say(f"{one.port}: erased; waiting for the board")
     files = await _files_after(board, one, by_stack)
@@ -107,7 +107,7 @@ async def _files_after(board: Board, one: Found, by_stack: bool) -> list[str]:
                     continue
                 try:
                     files, is_old = await _look(back, by_stack)
-                except (MoatError, TimeoutError) as exc:
+                except (MoatError, OSError, TimeoutError) as exc:
                     why = str(exc) or "it does not answer"
                     continue
                 if not is_old:
@@ -118,7 +118,8 @@ async def _files_after(board: Board, one: Found, by_stack: bool) -> list[str]:
 def _is_same(one: Found, other: Found) -> bool:
     if other.drive:
         return False
-    return other.serial == one.serial if one.serial else other.port == one.port
+    by_serial = one.serial and not one.is_emulated
+    return other.serial == one.serial if by_serial else other.port == one.port
 
 
 async def _look(one: Found, by_stack: bool) -> tuple[list[str], bool]:

@@ -14,7 +14,7 @@ from anyio import to_thread
 from moat.micro import drives
 from moat.micro.boards import Board
 from moat.micro.device import connect
-from moat.micro.discovery import Found, find
+from moat.micro.discovery import Found, find, only_emulators
 from moat.micro.errors import MoatError
 from moat.micro.flash import enter, write
 from moat.micro.flash._machine import Machine
@@ -171,7 +171,7 @@ class _Runner:
 
     async def look(self) -> Seen:
         found = await to_thread.run_sync(find, self.board, self.job.port, abandon_on_cancel=True)
-        if any(one.drive for one in found) or not self.board.usb.drive:
+        if any(one.drive for one in found) or not self.board.usb.drive or only_emulators():
             return Seen(tuple(found))
         unmounted = drives.unmounted(self.board.usb.drive)
         return Seen(tuple(found), unmounted, await write.sees_board())

@@ -34,7 +34,7 @@ from moat.micro.net.net import NetLink
 
 __all__ = ["Edge", "Emulator", "EmulatorError"]
 
-_STOP_S = 2
+_STOP_S = 10
 _LINE = 1 << 20
 _MAIN = "emulator/main.js"
 

@@ -31,7 +31,7 @@ class UartLink(FileBuf):
     async def _ctx(self):
         try:
             self.s = self._open()
-        except (AttributeError, OSError, ValueError) as exc:
+        except (AttributeError, ImportError, OSError, TypeError, ValueError) as exc:
             raise LinkLost("%s: %s" % (self.name, exc))
         try:
             yield self

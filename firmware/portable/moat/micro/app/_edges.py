@@ -74,8 +74,12 @@ class Reader:
                 return edge[0], edge[1], lost
 
     def due(self, now: int) -> "int | None":
-        """Microseconds until `take` may have something without a further edge; None: never."""
-        if self._bounce is None:
+        """Microseconds until `take` has to be called without a further edge; None: never.
+
+        There may be something then; and what has been told is forgotten, before the time comes
+        round.
+        """
+        if self._told is None:
             return None
         return max(0, self._quiet_us - self._diff(now, self._told))
 

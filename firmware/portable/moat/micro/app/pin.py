@@ -110,6 +110,7 @@ class PinIn(BaseCmd):
                         await flag.wait()
                 except rt.TimeoutError:
                     pass
+            await rt.sleep_ms(0)  # a flag that is set does not: others have their turn
             if self._pin is None:
                 raise self.keeper.why()
 

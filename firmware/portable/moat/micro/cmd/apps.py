@@ -14,7 +14,7 @@ from moat.micro import rt
 from moat.micro.cmd.keeper import Keeper
 from moat.micro.cmd.tree import Dispatch
 from moat.micro.const import const
-from moat.micro.errors import InUseError, NotReadyError
+from moat.micro.errors import InUseError, LinkError, NotReadyError
 
 _TYPING = const(0)  # true for type checkers only
 if _TYPING:
@@ -179,7 +179,7 @@ class Tree(Apps):
             for part in name.split("."):
                 node = node.kept[part if part in node.kept else int(part)]
             await node.cmd_rdy_(True)
-        except (KeyError, ValueError, NotReadyError):
+        except (KeyError, ValueError, NotReadyError, LinkError):
             return False
         return True
 
