@@ -114,8 +114,8 @@ def nothing_left(adopt: None) -> Iterator[None]:
     before = children()
     yield
     for _ in range(_TRIES):  # what ends with its parent takes a moment
-        left = {pid: command for pid, command in children().items() if pid not in before}
-        if not left:
-            break
+        if children().keys() <= before.keys():
+            return
         time.sleep(0.1)
+    left = {pid: command for pid, command in children().items() if pid not in before}
     assert not left
