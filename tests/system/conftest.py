@@ -6,9 +6,9 @@ import ctypes
 import inspect
 import os
 import re
-import time
+import select
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial, wraps
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from tests.system.support import probe, started
 Start = Callable[[Mapping[str, str]], AbstractAsyncContextManager[Device]]
 
 _LIMIT_S = 30
-_TRIES = 50
+_ENDING_S = 5
 _LIMIT_OF_RP2_S = 120  # its processor is emulated instruction by instruction
 
 # On the emulated rp2 a test takes seconds. These, the longest and those that differ from others in
@@ -113,9 +113,8 @@ def nothing_left(adopt: None) -> Iterator[None]:
     """No test leaves a process behind."""
     before = children()
     yield
-    for _ in range(_TRIES):  # what ends with its parent takes a moment
-        if children().keys() <= before.keys():
-            return
-        time.sleep(0.1)
+    for pid in children().keys() - before.keys():  # what ends with its parent takes a moment
+        with suppress(ProcessLookupError), os.fdopen(os.pidfd_open(pid)) as ended:
+            select.select([ended], [], [], _ENDING_S)
     left = {pid: command for pid, command in children().items() if pid not in before}
     assert not left

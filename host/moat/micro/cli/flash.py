@@ -89,7 +89,8 @@ def command(
             rt.run(partial(run, show, dry_run=dry_run))
     except KeyboardInterrupt:
         click.secho(
-            "moat-sat: interrupted: an image that was being written is not whole", err=True
+            "moat-sat: interrupted; if an image was being written, it is not whole: flash it again",
+            err=True,
         )
         raise SystemExit(130) from None
     except SeveralBoardsError as exc:
