@@ -89,7 +89,7 @@ def command(
             rt.run(partial(run, show, dry_run=dry_run))
     except KeyboardInterrupt:
         click.secho(
-            "moat-sat: interrupted; if an image was being written, it is not whole: flash it again",
+            "moat-sat: interrupted; an image that was being written is not whole: flash again",
             err=True,
         )
         raise SystemExit(130) from None
