@@ -22,6 +22,7 @@ if _TYPING:
 
 _CALLS = const(("call", "notify", "pass_on", "request", "start", "stop", "stream", "stream_with"))
 _TOGETHER = const(16)  # messages
+_LONG = const(48)
 _STARVED_MS = const(50)  # somebody may free some memory meanwhile
 
 
@@ -187,15 +188,14 @@ class CmdMsg(Base):
             await self.sent()
 
     async def _flush(self):
-        out = self.core.out
+        out, was_long = self.core.out, False
         self.sending = True
         try:
             while out:
                 msgs = out[:_TOGETHER]
-                if len(out) > _TOGETHER:
-                    del out[:_TOGETHER]
-                else:
-                    out.clear()  # on MicroPython that alone gives the memory of a long queue back
+                if len(out) > _LONG:
+                    was_long = True
+                del out[:_TOGETHER]
                 self._tell()
                 for msg in msgs:
                     if len(msg) > 5 and msg[0] == wire.CALL and wire.DEADLINE in msg[5]:
@@ -208,6 +208,8 @@ class CmdMsg(Base):
                         await self.s.send(msg)
                 if self._hungry and not out:
                     self._hungry.pop(0).drain()
+            if was_long:
+                out.clear()  # it is empty; on MicroPython this alone gives its memory back
         finally:
             self.sending = False
             self._tell()
